@@ -1,0 +1,7 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod engine;
+pub mod error;
+pub mod repository;
+pub mod scheduler;
+pub mod tensor;

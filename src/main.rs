@@ -1,0 +1,3 @@
+//! The `modelship` command.
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! The model repository: folders of `model.toml`, ONNX files and golden
+//! cases, as they stand in git.

@@ -1,0 +1,5 @@
+//! Requests → batches → runs → answers.
+
+mod settings;
+
+pub use settings::{Placement, Settings};
