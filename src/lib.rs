@@ -4,4 +4,5 @@ pub mod engine;
 pub mod error;
 pub mod repository;
 pub mod scheduler;
+pub mod telemetry;
 pub mod tensor;

@@ -1,0 +1,148 @@
+//! Metrics: what `/metrics` shows and what the protocol's statistics say,
+//! from the same numbers.
+//!
+//! A request pays a few atomic additions on a handle that was resolved when
+//! its model was loaded; text is made only when somebody asks for it.
+
+mod exposition;
+mod histogram;
+mod model;
+mod process;
+mod runs;
+mod statistics;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{encoding::prometheus_text, registry::Registry};
+
+use self::{exposition::Exposition, model::Series};
+pub use self::{
+    model::{InFlight, ModelMetrics},
+    runs::Run,
+    statistics::{BatchStatistics, InferStatistics, Statistics, Time},
+};
+use crate::error::Kind;
+
+/// Which build is running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildInfo {
+    /// The version of modelship.
+    pub version: String,
+    /// The git commit that the image was built from, where known.
+    pub commit: String,
+}
+
+/// Every number of the service. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    shared: Arc<Shared>,
+    registry: Arc<Registry>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    build: BuildInfo,
+    ready: AtomicBool,
+    /// By [`Kind`], in the order of [`Kind::ALL`].
+    rejected: [AtomicU64; Kind::ALL.len()],
+    load_failures: Mutex<BTreeMap<String, u64>>,
+    models: Mutex<Vec<Weak<ModelMetrics>>>,
+}
+
+impl Metrics {
+    /// The type of what [`encode`](Self::encode) gives: Prometheus's text
+    /// format, which every scraper reads.
+    pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
+
+    /// Metrics of a service that is not ready and has no model.
+    pub fn new(build: BuildInfo) -> Self {
+        let shared = Arc::new(Shared {
+            build,
+            ready: AtomicBool::new(false),
+            rejected: Default::default(),
+            load_failures: Mutex::default(),
+            models: Mutex::default(),
+        });
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Exposition(shared.clone())));
+        Self {
+            shared,
+            registry: Arc::new(registry),
+        }
+    }
+
+    /// The metrics as text, of the type [`CONTENT_TYPE`](Self::CONTENT_TYPE).
+    pub fn encode(&self) -> String {
+        let mut text = String::with_capacity(16 * 1024);
+        // Writing to a string can't fail, and the collector fails only with
+        // its writer.
+        let _ = prometheus_text::encode(&mut text, &self.registry);
+        text
+    }
+
+    /// The handle of a loaded version. The version is shown as loaded, with
+    /// its series, as long as a handle to it lives; a version that is loaded
+    /// again while an old handle lives goes on counting where that one is.
+    pub fn model(&self, name: &str, version: &str, sha256: &str) -> Arc<ModelMetrics> {
+        let mut models = lock(&self.shared.models);
+        models.retain(|model| model.strong_count() > 0);
+        let mut same: Option<Arc<Series>> = None;
+        for model in models.iter().filter_map(Weak::upgrade) {
+            if model.name() == name && model.version() == version {
+                if model.sha256() == sha256 {
+                    return model;
+                }
+                same = Some(model.series().clone());
+            }
+        }
+        let series = same.unwrap_or_else(|| Arc::new(Series::new(name, version)));
+        let model = Arc::new(ModelMetrics::new(series, sha256));
+        models.push(Arc::downgrade(&model));
+        model
+    }
+
+    /// Counts a version of `model` that could not be loaded.
+    pub fn load_failed(&self, model: &str) {
+        let mut failures = lock(&self.shared.load_failures);
+        match failures.get_mut(model) {
+            Some(count) => *count += 1,
+            None => drop(failures.insert(model.to_owned(), 1)),
+        }
+    }
+
+    /// Counts a request that was refused before it reached a model.
+    pub fn rejected(&self, kind: Kind) {
+        self.shared.rejected[index(kind)].fetch_add(1, Relaxed);
+    }
+
+    /// Shows whether the service is ready.
+    pub fn set_ready(&self, ready: bool) {
+        self.shared.ready.store(ready, Relaxed);
+    }
+}
+
+/// The place of `kind` in [`Kind::ALL`].
+fn index(kind: Kind) -> usize {
+    kind as usize
+}
+
+/// A duration as a count of nanoseconds, which lasts for 584 years.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What these locks guard is whole after every statement, so that a panic
+/// elsewhere while one was held does no harm.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
