@@ -1,0 +1,107 @@
+"""Every kustomization renders, and the API server would take what comes out."""
+
+import copy
+import shutil
+import subprocess
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+import upstream
+from manifests import GITOPS, TARGETS, find, name, render, rendered, settings
+
+
+pytestmark = pytest.mark.needs("kustomize", "go")
+
+
+def kubernetes_version() -> str:
+    return settings()["K3S_VERSION"].removeprefix("v").split("+")[0]
+
+
+def schema_errors(document: dict) -> list[str]:
+    """What is wrong with one manifest by the schemas of Kubernetes or of the CRD, strictly."""
+    key = (document["apiVersion"], document["kind"])
+    schema = upstream.crd_schemas().get(key)
+    if schema is not None:
+        return [
+            f"{name(document)}: {error.json_path}: {error.message}"
+            for error in jsonschema.Draft202012Validator(schema).iter_errors(document)
+        ]
+    try:
+        kubernetes_validate.validate(document, kubernetes_version(), strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return [f"{name(document)}: {error.message}"]
+    return []
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_renders_and_validates(target):
+    documents = rendered(target)
+    assert documents
+    errors = [
+        error
+        for document in documents
+        if document["kind"] != "CustomResourceDefinition"
+        for error in schema_errors(document)
+    ]
+    assert not errors, "\n".join(errors)
+
+
+def test_no_kustomization_is_forgotten():
+    """A folder with a kustomization is a target above, or a component or base of one."""
+    reached = set(TARGETS)
+    for file in GITOPS.rglob("kustomization.yaml"):
+        folder = str(file.parent.relative_to(GITOPS))
+        kind = yaml.safe_load(file.read_text())["kind"]
+        assert folder in reached or kind == "Component" or folder == "base", (
+            f"gitops/{folder} is rendered by no test: add it to TARGETS in manifests.py"
+        )
+
+
+def test_optional_components_render(tmp_path):
+    """What production and apps offer in a comment works when the comment is taken away."""
+    tree = tmp_path / "gitops"
+    shutil.copytree(GITOPS, tree)
+    for file in (tree / "overlays/production", tree / "overlays/canary", tree / "apps"):
+        file = file / "kustomization.yaml"
+        file.write_text(file.read_text().replace("  # - ", "  - "))
+    production = render("overlays/production", tree)
+    kinds = {document["kind"] for document in production}
+    assert {"ServiceMonitor", "PrometheusRule", "SealedSecret"} <= kinds
+    canary = render("overlays/canary", tree)
+    apps = render("apps", tree)
+    find(apps, "Application", "argo-rollouts")
+    errors = [e for document in production + canary + apps for e in schema_errors(document)]
+    assert not errors, "\n".join(errors)
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "break_it"),
+    [
+        ("overlays/production", "Deployment", lambda d: d["spec"].update(replica=2)),
+        ("overlays/production", "Service", lambda d: d["spec"]["ports"][0].update(nodeport=1)),
+        ("overlays/canary", "Rollout", lambda d: d["spec"]["strategy"]["canary"].update(step=[])),
+        ("overlays/canary", "ServiceMonitor", lambda d: d["spec"].update(endpoint=[])),
+        ("overlays/canary", "PrometheusRule", lambda d: d["spec"]["groups"][0].update(rule=[])),
+        ("overlays/kserve", "InferenceService", lambda d: d["spec"].update(predict={})),
+        ("overlays/kserve", "ClusterServingRuntime", lambda d: d["spec"].update(image="x")),
+        ("apps", "Application", lambda d: d["spec"]["syncPolicy"].update(auto=True)),
+        ("apps", "AppProject", lambda d: d["spec"].update(sourceRepo="x")),
+    ],
+)
+def test_the_schemas_are_strict(target, kind, break_it):
+    """A misspelled key is caught in each kind: a validator that takes all proves nothing."""
+    document = copy.deepcopy(next(d for d in rendered(target) if d["kind"] == kind))
+    assert not schema_errors(document)
+    break_it(document)
+    assert schema_errors(document)
+
+
+def test_rendered_with_the_kustomize_that_argo_cd_carries():
+    tools = upstream.text("github.com/argoproj/argo-cd/v3", "hack/tool-versions.sh")
+    carried = next(line for line in tools.splitlines() if line.startswith("KUSTOMIZE_VERSION="))
+    ours = subprocess.run(["kustomize", "version"], capture_output=True, text=True, check=True)
+    minor = carried.split("=")[1].rsplit(".", 1)[0]
+    assert ours.stdout.strip().removeprefix("v").startswith(minor + ".")
