@@ -1,0 +1,159 @@
+//! The one table of settings, from which come flags, variables, the keys of
+//! the file, `--help`, and the table in the README.
+
+use std::fmt::{self, Write as _};
+
+use super::{Config, PREFIX, units, values};
+
+/// One setting.
+pub struct Setting {
+    /// The flag without its dashes, which is also the key in the file.
+    pub name: &'static str,
+    /// What the value is, for `--help`; empty for a switch.
+    pub value: &'static str,
+    /// What it is when nothing says otherwise; `None` where `help` says it.
+    pub default: Option<&'static str>,
+    /// What it does, in a sentence.
+    pub help: &'static str,
+    /// Under which heading `--help` shows it.
+    pub heading: Heading,
+    pub(super) apply: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+/// What a setting is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heading {
+    /// What is served.
+    Models,
+    /// The port.
+    Network,
+    /// How requests meet the model.
+    Scheduling,
+    /// What happens on SIGTERM.
+    Stopping,
+    /// What is written to standard error.
+    Logs,
+    /// Where the settings and files came from.
+    Origin,
+}
+
+impl fmt::Display for Heading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Heading::Models => "Models",
+            Heading::Network => "Network",
+            Heading::Scheduling => "Scheduling, where a model.toml does not say otherwise",
+            Heading::Stopping => "Stopping",
+            Heading::Logs => "Logs",
+            Heading::Origin => "Origin",
+        })
+    }
+}
+
+impl Setting {
+    /// The variable of the environment.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name.replace('-', "_").to_uppercase())
+    }
+
+    /// Whether the flag stands alone, without a value.
+    pub fn is_switch(&self) -> bool {
+        self.value.is_empty()
+    }
+
+    /// Every setting as a Markdown table.
+    pub fn markdown() -> String {
+        let mut table = String::from("| setting | default | what it does |\n| --- | --- | --- |\n");
+        for setting in SETTINGS {
+            let default = setting
+                .default
+                .map_or_else(String::new, |d| format!("`{d}`"));
+            let help = setting.help.replace('|', "\\|");
+            let _ = writeln!(table, "| `{}` | {default} | {help} |", setting.name);
+        }
+        table
+    }
+}
+
+/// The setting of this name.
+pub(super) fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+macro_rules! settings {
+    ($($heading:ident {$(
+        $name:literal $value:literal $(= $default:literal)?, $help:literal,
+        |$config:ident, $text:ident| $apply:expr;
+    )+})+) => {
+        /// Every setting, in the order of `--help`.
+        pub const SETTINGS: &[Setting] = &[$($(Setting {
+            name: $name,
+            value: $value,
+            default: settings!(@default $($default)?),
+            help: $help,
+            heading: Heading::$heading,
+            apply: |$config, $text| {
+                $apply;
+                Ok(())
+            },
+        },)+)+];
+    };
+    (@default) => { None };
+    (@default $default:literal) => { Some($default) };
+}
+
+settings! {
+    Models {
+        "models" "FOLDER" = "models", "The model repository: every folder in it that holds a model.toml is served",
+            |config, text| config.models = values::not_empty(text)?.into();
+        "default-model" "NAME", "The model that answers /predict/{n}; without it, the only model",
+            |config, text| config.default_model = Some(values::not_empty(text)?.to_owned());
+        "allow-repository-control" "" = "false", "Let callers load and unload models through the repository extension",
+            |config, text| config.allow_repository_control = values::boolean(text)?;
+    }
+    Network {
+        "listen" "ADDRESS" = "0.0.0.0:8080", "The one address for HTTP/1.1, HTTP/2 and gRPC; port 0 takes a free one",
+            |config, text| config.listen = values::address(text)?;
+        "max-body-size" "SIZE" = "64MiB", "The largest body of a request; a larger one is refused with 413",
+            |config, text| config.max_body_size = units::size(text)?;
+        "event-loops" "N", "Threads that serve connections; without it, one for each CPU that the container may use",
+            |config, text| config.event_loops = values::count(text, 1..=1024)?;
+    }
+    Scheduling {
+        "max-batch-size" "ROWS", "The most rows of one run; 1 turns batching off",
+            |config, text| config.scheduling.max_batch_size = Some(values::count(text, 1..=1_000_000)?);
+        "max-queue-size" "ROWS", "The most rows that wait; more are refused with 429",
+            |config, text| config.scheduling.max_queue_size = Some(values::count(text, 1..=100_000_000)?);
+        "max-queue-delay" "DURATION", "How long an idle instance waits for a batch to fill; without it, not at all",
+            |config, text| config.scheduling.max_queue_delay = units::duration(text)?.into();
+        "instances" "N", "How many instances run each model at once",
+            |config, text| config.scheduling.instances = Some(values::count(text, 1..=1024)?);
+        "intra-threads" "N", "Threads inside one run of a model",
+            |config, text| config.scheduling.intra_threads = Some(values::count(text, 1..=1024)?);
+        "placement" "WHERE" = "auto", "Where models run: inline on the event loops, on threads of their own, or auto, as the warm-up measures",
+            |config, text| config.scheduling.placement = values::placement(text)?;
+    }
+    Stopping {
+        "drain-pause" "DURATION" = "0s", "After SIGTERM, how long /readyz says 503 before new connections are refused; in Kubernetes 5s lets the endpoints spread",
+            |config, text| config.drain_pause = units::duration(text)?;
+        "drain-timeout" "DURATION" = "30s", "How long requests in flight may take after that",
+            |config, text| config.drain_timeout = units::duration(text)?;
+    }
+    Logs {
+        "log-format" "FORMAT" = "auto", "text, json, or auto: text on a terminal, JSON elsewhere",
+            |config, text| config.log_format = values::log_format(text)?;
+        "log-level" "LEVEL" = "info", "off, error, warn, info, debug or trace, also by module: warn,modelship=debug",
+            |config, text| config.log_level = values::filter(text)?;
+        "access-log" "" = "false", "Log every request",
+            |config, text| config.access_log = values::boolean(text)?;
+    }
+    Origin {
+        "config" "FILE", "A TOML file of settings, with these names as its keys; flags and variables beat it",
+            // Read before all others, by `Config::load`.
+            |_config, text| { values::not_empty(text)?; };
+        "commit" "SHA", "The git commit that is served, for the model card",
+            |config, text| config.commit = Some(values::not_empty(text)?.to_owned());
+        "image" "REFERENCE", "The image that is served, for the model card",
+            |config, text| config.image = Some(values::not_empty(text)?.to_owned());
+    }
+}
