@@ -1,2 +1,30 @@
 //! The model repository: folders of `model.toml`, ONNX files and golden
 //! cases, as they stand in git.
+//!
+//! [`scan`] finds the versions that a folder holds, reading only manifests
+//! and golden cases. [`read`] reads one version's files, once, and proves
+//! them: the bytes that were hashed are the bytes that it hands out.
+//! Nothing here runs a model.
+
+mod digest;
+mod files;
+mod golden;
+mod identity;
+mod manifest;
+pub mod onnx;
+mod problem;
+mod read;
+mod scan;
+mod version;
+
+pub use self::{
+    digest::{Digest, InvalidDigest},
+    golden::{GoldenCase, Mismatch, Tolerance, WrongValue, compare},
+    identity::{InvalidName, ModelId, check_name},
+    manifest::{Manifest, ModelFile},
+    onnx::stamp,
+    problem::{Problem, plain},
+    read::{VerifiedModel, read},
+    scan::{Candidate, MANIFEST, Scan, scan, scan_folder},
+    version::{InvalidVersion, Version},
+};

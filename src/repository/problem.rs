@@ -1,0 +1,150 @@
+//! One thing that is wrong in a model repository.
+
+use std::{
+    fmt::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Something wrong in a model repository: where, what, and what to do.
+///
+/// Written as one line: `models/linear/model.toml:3: key "verson": unknown
+/// key; …`. What it quotes comes from files that anybody may have written, so
+/// control characters are shown as escapes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error, serde::Serialize)]
+#[error("{}", self.one_line())]
+pub struct Problem {
+    /// The file or folder at fault.
+    pub file: PathBuf,
+    /// The line in it, from 1.
+    pub line: Option<usize>,
+    /// The key at fault, as it stands in the file.
+    pub key: Option<String>,
+    /// What is wrong, as a sentence without its full stop.
+    pub reason: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Problem {
+    /// A problem of `file` as a whole.
+    pub fn new(
+        file: impl Into<PathBuf>,
+        reason: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            file: file.into(),
+            line: None,
+            key: None,
+            reason: reason.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// The same problem, at `key` in `line`.
+    #[must_use]
+    pub fn at(mut self, line: Option<usize>, key: impl Into<String>) -> Self {
+        self.line = line;
+        self.key = Some(key.into());
+        self
+    }
+
+    /// A failure of the file system at `file`.
+    pub(crate) fn io(file: &Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let (reason, remedy) = match error.kind() {
+            ErrorKind::NotFound => (
+                "it does not exist".to_owned(),
+                "put it there, or take it out of the manifest",
+            ),
+            ErrorKind::PermissionDenied => (
+                "it may not be read".to_owned(),
+                "give this user the right to read it",
+            ),
+            _ => (format!("it can't be read: {error}"), "make it readable"),
+        };
+        Self::new(file, reason, remedy)
+    }
+
+    fn one_line(&self) -> String {
+        let mut line = plain(&self.file.to_string_lossy());
+        if let Some(number) = self.line {
+            let _ = write!(line, ":{number}");
+        }
+        line.push_str(": ");
+        if let Some(key) = &self.key {
+            let _ = write!(line, "key \"{}\": ", plain(key));
+        }
+        line.push_str(&plain(&self.reason));
+        if !self.remedy.is_empty() {
+            let _ = write!(line, "; {}", plain(&self.remedy));
+        }
+        line
+    }
+}
+
+/// `text` with every character that a terminal would obey rather than show
+/// (controls, line breaks, changes of writing direction) as an escape.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let obeyed = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if obeyed {
+            let _ = write!(out, "{}", c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// `text` as it is quoted in a problem: not longer than a line can bear.
+pub(crate) fn quoted(text: &str) -> impl fmt::Display + '_ {
+    struct Quoted<'a>(&'a str);
+    impl fmt::Display for Quoted<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let end = self.0.char_indices().nth(80).map(|(at, _)| at);
+            match end {
+                None => write!(f, "\"{}\"", self.0),
+                Some(end) => write!(f, "\"{}…\"", &self.0[..end]),
+            }
+        }
+    }
+    Quoted(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_with_file_line_key_and_remedy() {
+        let problem = Problem::new(
+            "models/linear/model.toml",
+            "unknown key",
+            "did you mean \"version\"?",
+        )
+        .at(Some(3), "verson");
+        assert_eq!(
+            problem.to_string(),
+            "models/linear/model.toml:3: key \"verson\": unknown key; did you mean \"version\"?"
+        );
+    }
+
+    #[test]
+    fn a_terminal_has_nothing_to_obey() {
+        let problem = Problem::new("a\u{1b}[31m", "b\r\nc", "d\u{202e}e").at(None, "k\u{7}");
+        let text = problem.to_string();
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+        assert!(
+            text.contains("\\u{1b}[31m") && text.contains("\\u{202e}"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        assert!(quoted(&"é".repeat(1000)).to_string().chars().count() < 90);
+    }
+}
