@@ -30,9 +30,7 @@ def export(
         initial_types=list(inputs.items()),
         options={id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None,
     )
-    rename(
-        model.graph, {old.name: new for old, new in zip(model.graph.output, outputs, strict=True)}
-    )
+    rename(model.graph, {old.name: new for old, new in zip(model.graph.output, outputs, strict=True)})
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     # skl2onnx lists operator sets twice, and in an order that changes from run to run.

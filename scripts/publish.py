@@ -42,9 +42,7 @@ def publish(folder: Path, file: Path) -> None:
     graph = next(entry for entry in manifest["files"] if entry["path"].endswith(".onnx"))
     content = stamp(file.read_bytes(), manifest["version"])
     write(folder / graph["path"], content)
-    write(
-        folder / "model.toml", text.replace(graph["sha256"], sha256(content).hexdigest()).encode()
-    )
+    write(folder / "model.toml", text.replace(graph["sha256"], sha256(content).hexdigest()).encode())
     session = onnxruntime.InferenceSession(content)
     for path in sorted((folder / "cases").glob("*.json")):
         case = json.loads(path.read_text())
@@ -66,9 +64,7 @@ def stamp(content: bytes, version: str) -> bytes:
 def run(session: onnxruntime.InferenceSession, inputs: list[dict]) -> list[dict]:
     """What the model answers to `inputs`, both in the form of the Open Inference Protocol."""
     feed = {
-        tensor["name"]: numpy.array(tensor["data"], dtype=DATATYPES[tensor["datatype"]]).reshape(
-            tensor["shape"]
-        )
+        tensor["name"]: numpy.array(tensor["data"], dtype=DATATYPES[tensor["datatype"]]).reshape(tensor["shape"])
         for tensor in inputs
     }
     names = [output.name for output in session.get_outputs()]

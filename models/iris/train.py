@@ -5,13 +5,14 @@ usage: train.py FILE, by way of scripts/train
 
 import sys
 
-from onnx_export import export
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+
+from onnx_export import export
 
 # The columns of scikit-learn's data set, in its order, in centimetres.
 FEATURES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import numpy
-from onnx_export import export
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LinearRegression
+
+from onnx_export import export
 
 data = numpy.loadtxt(Path(__file__).with_name("training.csv"), delimiter=",", skiprows=1)
 distance, minutes = data[:, :1], data[:, 1]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-
 import upstream
 
 ROOT = upstream.ROOT
@@ -44,9 +43,7 @@ def render(target: str, gitops: Path = GITOPS) -> list[dict]:
         shutil.copytree(gitops, tree)
         for file in tree.rglob("kustomization.yaml"):
             localise(file)
-        run = subprocess.run(
-            ["kustomize", "build", str(tree / target)], capture_output=True, text=True, timeout=120
-        )
+        run = subprocess.run(["kustomize", "build", str(tree / target)], capture_output=True, text=True, timeout=120)
     if run.returncode:
         raise RenderError(run.stderr.strip())
     return [document for document in yaml.load_all(run.stdout, upstream.Loader) if document]
@@ -83,9 +80,7 @@ def name(document: dict) -> str:
 def find(documents, kind: str, name: str | None = None) -> dict:
     """The one manifest of that kind (and name)."""
     found = [
-        document
-        for document in documents
-        if document["kind"] == kind and name in (None, document["metadata"]["name"])
+        document for document in documents if document["kind"] == kind and name in (None, document["metadata"]["name"])
     ]
     assert len(found) == 1, f"{len(found)} manifests are {kind} {name or ''}"
     return found[0]

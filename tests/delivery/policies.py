@@ -378,9 +378,7 @@ def the_network_is_closed(documents):
     ):
         yield "no NetworkPolicy denies by default"
     for document in pods:
-        if not any(
-            selects(p["podSelector"].get("matchLabels"), template_labels(document)) for p in policies
-        ):
+        if not any(selects(p["podSelector"].get("matchLabels"), template_labels(document)) for p in policies):
             yield f"{name(document)}: no NetworkPolicy allows it anything"
 
 

@@ -13,11 +13,7 @@ pytestmark = pytest.mark.needs("kustomize", "go")
 @pytest.mark.parametrize("target", TARGETS)
 def test_policies_hold(target):
     documents = list(rendered(target))
-    broken = [
-        f"{title}: {sentence}"
-        for title, check in policies.POLICIES.items()
-        for sentence in check(documents)
-    ]
+    broken = [f"{title}: {sentence}" for title, check in policies.POLICIES.items() for sentence in check(documents)]
     assert not broken, "\n".join(broken)
 
 
@@ -202,9 +198,7 @@ MUTATIONS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("title", "target", "mutate"), MUTATIONS, ids=[f"{m[0]}-{i}" for i, m in enumerate(MUTATIONS)]
-)
+@pytest.mark.parametrize(("title", "target", "mutate"), MUTATIONS, ids=[f"{m[0]}-{i}" for i, m in enumerate(MUTATIONS)])
 def test_a_broken_manifest_is_caught(title, target, mutate):
     documents = copy.deepcopy(list(rendered(target)))
     mutate(documents)

@@ -12,7 +12,6 @@ import yaml
 import upstream
 from manifests import GITOPS, TARGETS, find, name, render, rendered, settings
 
-
 pytestmark = pytest.mark.needs("kustomize", "go")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+
 class Loader(yaml.CSafeLoader):
     """YAML as Kubernetes reads it: a plain "=" is text."""
 
