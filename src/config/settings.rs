@@ -106,7 +106,7 @@ settings! {
     Models {
         "models" "FOLDER" = "models", "The model repository: every folder in it that holds a model.toml is served",
             |config, text| config.models = values::not_empty(text)?.into();
-        "default-model" "NAME", "The model that answers /predict/{n}; without it, the only model",
+        "default-model" "NAME", "The model that answers where a request names none, as /predict/21; without it, the only one",
             |config, text| config.default_model = Some(values::not_empty(text)?.to_owned());
         "allow-repository-control" "" = "false", "Let callers load and unload models through the repository extension",
             |config, text| config.allow_repository_control = values::boolean(text)?;
