@@ -20,7 +20,7 @@ pub use self::{
     settings::{Heading, SETTINGS, Setting},
     values::LogFormat,
 };
-use crate::scheduler;
+use crate::{catalog, scheduler};
 
 /// Before the name of every variable.
 pub const PREFIX: &str = "MODELSHIP_";
@@ -34,6 +34,12 @@ pub struct Config {
     pub default_model: Option<String>,
     /// Whether callers may load and unload models.
     pub allow_repository_control: bool,
+    /// Which versions of each model are served.
+    pub version_policy: catalog::VersionPolicy,
+    /// How the repository is followed.
+    pub watch: catalog::Watch,
+    /// How long the repository must be still before a change is taken.
+    pub watch_interval: Duration,
     /// The address of the one port.
     pub listen: SocketAddr,
     /// The most bytes of a request's body.
@@ -150,6 +156,9 @@ impl Config {
             models: PathBuf::new(),
             default_model: None,
             allow_repository_control: false,
+            version_policy: catalog::VersionPolicy::default(),
+            watch: catalog::Watch::default(),
+            watch_interval: Duration::ZERO,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             max_body_size: 0,
             // Counts the CPUs that the container may use, not the machine's.

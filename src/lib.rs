@@ -1,6 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
-pub mod cli;
+pub mod app;
+pub mod catalog;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -8,3 +9,4 @@ pub mod repository;
 pub mod scheduler;
 pub mod telemetry;
 pub mod tensor;
+pub mod transport;

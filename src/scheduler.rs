@@ -1,5 +1,108 @@
 //! Requests → batches → runs → answers.
+//!
+//! A [`Scheduler`] belongs to one loaded version. It never waits for a timer
+//! while an instance is idle: what arrives while instances are busy becomes
+//! the next batch. Each accepted request is answered exactly once; one whose
+//! caller has gone is skipped.
+//!
+//! Two placements. A model of microseconds runs *inline*, on the event loop's
+//! own thread, in batches of what the loop found ready in one turn. A model of
+//! milliseconds runs on *threads*, so that it never blocks an event loop.
 
+mod batch;
+pub mod event_loop;
+mod instance;
+mod lane;
+mod plan;
+mod queue;
+mod request;
 mod settings;
 
-pub use settings::{Placement, Settings};
+use std::{sync::Arc, time::Instant};
+
+pub use self::{
+    plan::{Batching, Host, Inputs, Plan},
+    request::{Answer, Request},
+    settings::{Placement, Settings},
+};
+use crate::{
+    engine::{EngineError, Model},
+    error::{Error, Result},
+    telemetry::ModelMetrics,
+};
+
+/// The way into one model's instances. Dropping it lets the queue drain and
+/// the instances end; nothing closes a queue by hand.
+pub struct Scheduler {
+    plan: Plan,
+    place: Place,
+}
+
+enum Place {
+    Inline(lane::Lanes),
+    Threads(queue::Sender),
+}
+
+impl Scheduler {
+    /// Starts the instances that `plan` asks for.
+    ///
+    /// # Errors
+    /// When a session or a thread can't be made.
+    pub fn start(
+        model: &Arc<dyn Model>,
+        plan: Plan,
+        metrics: &Arc<ModelMetrics>,
+    ) -> Result<Self, EngineError> {
+        let place = match plan.placement {
+            Placement::Inline => {
+                Place::Inline(lane::Lanes::start(model, &plan, Arc::clone(metrics))?)
+            }
+            Placement::Threads | Placement::Auto => {
+                Place::Threads(queue::start(model, &plan, Arc::clone(metrics))?)
+            }
+        };
+        Ok(Self { plan, place })
+    }
+
+    /// How this model is scheduled, and why.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs one request, alone or in a batch. The inputs have been checked
+    /// against the model's signature.
+    ///
+    /// Dropping the future takes the request back: it is skipped if it has
+    /// not run yet.
+    ///
+    /// # Errors
+    /// `Overloaded` when the queue is full, `Deadline` when the request's
+    /// deadline passed before it ran, `Invalid` when the model itself refuses
+    /// the inputs, `Internal` when a run fails.
+    pub async fn submit(&self, request: Request) -> Result<Answer> {
+        if let Some(deadline) = request.deadline
+            && deadline <= Instant::now()
+        {
+            return Err(request::late());
+        }
+        match &self.place {
+            Place::Inline(lanes) => lanes.submit(request).await,
+            Place::Threads(sender) => sender.submit(request).await,
+        }
+    }
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Refused(_) => Error::invalid(error.to_string()),
+            EngineError::Unsupported(text) => Error::unsupported(text),
+            EngineError::Interrupted => {
+                Error::deadline("the request's deadline passed while the model ran")
+            }
+            EngineError::Start(_) | EngineError::Load(_) | EngineError::Run(_) => {
+                Error::internal(error.to_string())
+            }
+        }
+    }
+}

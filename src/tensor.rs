@@ -4,6 +4,7 @@
 //! reference-counted buffer, which is also how they travel: a body from the
 //! network becomes an input, and an output becomes a body, without a copy.
 
+mod compare;
 mod dtype;
 pub mod json;
 mod number;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::{
+    compare::{Mismatch, Tolerance, WrongValue, compare},
     dtype::{DType, Element},
     number::write_number,
     rows::{concatenate, split},

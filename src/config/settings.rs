@@ -106,8 +106,14 @@ settings! {
     Models {
         "models" "FOLDER" = "models", "The model repository: every folder in it that holds a model.toml is served",
             |config, text| config.models = values::not_empty(text)?.into();
-        "default-model" "NAME", "The model that answers where a request names none, as /predict/21; without it, the only one",
+        "default-model" "NAME", "The model that answers /predict/{n}; without it, the only model",
             |config, text| config.default_model = Some(values::not_empty(text)?.to_owned());
+        "version-policy" "POLICY" = "all", "Which versions of each model are served: all, latest:N, or specific:v1.0.0,v1.1.0",
+            |config, text| config.version_policy = text.parse()?;
+        "watch" "HOW" = "auto", "How changes of the repository are noticed: auto (file events and polling), poll, or off for files that can't change",
+            |config, text| config.watch = values::watch(text)?;
+        "watch-interval" "DURATION" = "1s", "How long the repository must be still before a change is taken, and the time between polls",
+            |config, text| config.watch_interval = units::duration(text)?;
         "allow-repository-control" "" = "false", "Let callers load and unload models through the repository extension",
             |config, text| config.allow_repository_control = values::boolean(text)?;
     }

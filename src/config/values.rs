@@ -4,7 +4,7 @@ use std::{net::SocketAddr, ops::RangeInclusive};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::scheduler::Placement;
+use crate::{catalog::Watch, scheduler::Placement};
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +45,15 @@ pub(super) fn placement(text: &str) -> Result<Placement, String> {
         ("auto", Placement::Auto),
         ("inline", Placement::Inline),
         ("threads", Placement::Threads),
+    ];
+    word(text, &words)
+}
+
+pub(super) fn watch(text: &str) -> Result<Watch, String> {
+    let words = [
+        ("auto", Watch::Auto),
+        ("poll", Watch::Poll),
+        ("off", Watch::Off),
     ];
     word(text, &words)
 }

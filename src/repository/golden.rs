@@ -13,15 +13,13 @@
 //! `"description"` is free text; `"sampled": true` marks a case whose inputs
 //! were drawn at random rather than chosen by a person.
 
-mod compare;
-
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use self::compare::{Mismatch, Tolerance, WrongValue, compare};
 use super::Problem;
+pub use crate::tensor::{Mismatch, Tolerance, WrongValue, compare};
 use crate::{
     engine::Output,
     error::{Error, Result},

@@ -22,12 +22,31 @@ pub struct Settings {
     pub max_batch_size: Option<usize>,
     /// The most rows that may wait; more are refused as overload.
     pub max_queue_size: Option<usize>,
-    /// How long an idle instance waits for a batch to fill. 0: never.
-    pub max_queue_delay: Duration,
+    /// How long an idle instance waits for a batch to fill; not at all, unless
+    /// set.
+    pub max_queue_delay: Option<Duration>,
     /// How many instances run the model at once.
     pub instances: Option<usize>,
     /// Threads inside one run.
     pub intra_threads: Option<usize>,
     /// Where the model runs.
     pub placement: Placement,
+}
+
+impl Settings {
+    /// These settings, and `defaults` for what they leave open.
+    #[must_use]
+    pub fn or(&self, defaults: &Settings) -> Settings {
+        Settings {
+            max_batch_size: self.max_batch_size.or(defaults.max_batch_size),
+            max_queue_size: self.max_queue_size.or(defaults.max_queue_size),
+            max_queue_delay: self.max_queue_delay.or(defaults.max_queue_delay),
+            instances: self.instances.or(defaults.instances),
+            intra_threads: self.intra_threads.or(defaults.intra_threads),
+            placement: match self.placement {
+                Placement::Auto => defaults.placement,
+                placement => placement,
+            },
+        }
+    }
 }

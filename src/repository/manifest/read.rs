@@ -218,7 +218,7 @@ fn scheduling(notes: &mut Notes<'_>, root: &mut Fields<'_>) -> Settings {
         settings.instances = number("instances", THREADS);
         settings.intra_threads = number("intra_threads", THREADS);
         if let Some(delay) = table.get(notes, "max_queue_delay", delay) {
-            settings.max_queue_delay = delay.value;
+            settings.max_queue_delay = Some(delay.value);
         }
         if let Some(placement) = table.get(notes, "placement", placement) {
             settings.placement = placement.value;

@@ -1,6 +1,6 @@
 //! Whether an output is the one that the model must give.
 
-use crate::tensor::{DType, Tensor};
+use super::{DType, Tensor};
 
 /// How far a number may be from the one expected, as numpy's `allclose` has
 /// it: `|expected - got| <= absolute + relative * |expected|`.

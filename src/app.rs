@@ -1,0 +1,163 @@
+//! The composition root: a [`Config`] becomes a running service.
+
+use std::{future::Future, sync::Arc};
+
+use anyhow::{Context, anyhow};
+use tokio::net::TcpListener;
+
+use crate::{
+    catalog::{Catalog, Loader, Manager, Origin, Pass, watch},
+    config::Config,
+    engine::{Engine, OnnxRuntime, find_library},
+    scheduler::Host,
+    telemetry::{BuildInfo, Metrics},
+    transport::{
+        http::{Http, Limits, router},
+        readiness::{Readiness, Stage},
+        serve::{Drain, Drained, EventLoops},
+    },
+};
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Binds the address that `config` names.
+///
+/// # Errors
+/// When the address can't be had, with the remedy.
+pub async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(config.listen).await.map_err(|e| {
+        let why = match e.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "something listens there already: stop it, or choose another with --listen"
+                    .to_owned()
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "this user may not: choose a port above 1023 with --listen".to_owned()
+            }
+            _ => e.to_string(),
+        };
+        anyhow!("can't listen on {}: {why}", config.listen)
+    })
+}
+
+/// Serves until `shutdown` is done, then drains.
+///
+/// # Errors
+/// When a model does not prove itself, when there is none, and when the
+/// machine gives no threads or connections.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let library = find_library()?;
+    let engine = Arc::new(OnnxRuntime::start(&library)?);
+    run_on(engine, config, listener, shutdown).await
+}
+
+/// [`run`], on an engine of the caller's choice.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    engine: Arc<dyn Engine>,
+    config: Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let metrics = Metrics::new(BuildInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: config.commit.clone().unwrap_or_default(),
+    });
+    let readiness = Readiness::new(metrics.clone());
+    let loader = Loader {
+        engine,
+        host: Host {
+            event_loops: config.event_loops,
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        },
+        defaults: config.scheduling.clone(),
+        origin: Origin {
+            commit: config.commit.clone(),
+            image: config.image.clone(),
+        },
+        metrics: metrics.clone(),
+    };
+    let default_model = config.default_model.as_deref().map(Arc::from);
+    let (mut manager, catalog) = Manager::new(
+        &config.models,
+        loader,
+        config.version_policy.clone(),
+        default_model,
+    );
+    let router = router(Http {
+        catalog: catalog.clone(),
+        readiness: readiness.clone(),
+        metrics,
+        limits: Limits {
+            body: config.max_body_size,
+            body_timeout: BODY_TIMEOUT,
+        },
+    });
+    let loops = EventLoops::start(config.event_loops, &router)
+        .context("the event loops can't be started")?;
+
+    // Health is answered while models load; nothing else is ready yet.
+    let prove = tokio::task::spawn_blocking(move || {
+        let pass = manager.pass();
+        (manager, pass)
+    });
+    let proved = async {
+        let (manager, pass) = prove.await.context("loading the models panicked")?;
+        settled(&pass, &catalog, &config)?;
+        readiness.enter(Stage::Ready);
+        tracing::info!(address = %config.listen, "ready");
+        tokio::spawn(watch::follow(manager, config.watch, config.watch_interval));
+        std::future::pending::<anyhow::Result<()>>().await
+    };
+    let drain = Drain {
+        pause: config.drain_pause,
+        timeout: config.drain_timeout,
+    };
+    let draining = || {
+        readiness.enter(Stage::Draining);
+        tracing::info!(pause = ?drain.pause, "draining");
+    };
+    let drained = tokio::select! {
+        failed = proved => return failed,
+        drained = loops.serve(listener, shutdown, draining, drain) => {
+            drained.context("the listener failed")?
+        }
+    };
+    match drained {
+        Drained::Whole => tracing::info!("every request was answered; ending"),
+        Drained::Cut(open) => tracing::warn!(
+            open,
+            limit = ?drain.timeout,
+            "ending with connections still open"
+        ),
+    }
+    Ok(())
+}
+
+/// Whether the first pass leaves a service that may become ready.
+fn settled(pass: &Pass, catalog: &Catalog, config: &Config) -> anyhow::Result<()> {
+    if !pass.failures.is_empty() {
+        let reasons: Vec<String> = pass.failures.iter().map(ToString::to_string).collect();
+        return Err(anyhow!("{}", reasons.join("; ")));
+    }
+    if pass.loaded.is_empty() {
+        return Err(anyhow!(
+            "there is no model in {}: a model is a folder with a model.toml; add one with \
+             modelship add, or name another folder with --models",
+            config.models.display()
+        ));
+    }
+    if let Some(name) = &config.default_model {
+        catalog
+            .lease(name, None)
+            .map_err(|e| anyhow!("--default-model: {e}"))?;
+    }
+    Ok(())
+}

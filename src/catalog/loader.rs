@@ -1,0 +1,195 @@
+//! A candidate → a servable that has proved itself.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    card::{Card, Facts, Origin},
+    sample,
+    servable::Servable,
+};
+use crate::{
+    engine::{Engine, EngineError, Model, Threads},
+    repository::{self, Candidate, Problem, VerifiedModel},
+    scheduler::{Host, Placement, Plan, Scheduler, Settings},
+    telemetry::Metrics,
+};
+
+/// Graphs up to this size are first loaded for one thread, larger ones for
+/// all: what the measurement then chooses is seldom the other.
+const SMALL_GRAPH: usize = 4 << 20;
+
+/// Why a candidate did not become a servable.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The repository's files are not right.
+    #[error("{}", lines(.0))]
+    Repository(Vec<Problem>),
+    /// The engine can't load or run the model.
+    #[error("{model}: {error}")]
+    Engine {
+        /// Name and version.
+        model: String,
+        /// The engine's reason.
+        error: EngineError,
+    },
+    /// A golden case does not hold.
+    #[error("{model}: the golden case \"{case}\" does not hold: {reason}")]
+    Golden {
+        /// Name and version.
+        model: String,
+        /// The case's file, less its ending.
+        case: String,
+        /// What differs, or why it can't be run.
+        reason: String,
+    },
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    lines.join("; ")
+}
+
+/// Loads and proves models, one at a time or several.
+pub struct Loader {
+    /// What runs them.
+    pub engine: Arc<dyn Engine>,
+    /// What the machine offers.
+    pub host: Host,
+    /// Settings for what a model's own manifest leaves open.
+    pub defaults: Settings,
+    /// Where the files came from.
+    pub origin: Origin,
+    /// Where their figures go.
+    pub metrics: Metrics,
+}
+
+impl Loader {
+    /// Reads, verifies, loads, measures and proves `candidate`, and warms it
+    /// up. May take seconds.
+    ///
+    /// # Errors
+    /// The first thing that does not hold; of the repository's files, all.
+    pub fn load(&self, candidate: &Candidate) -> Result<Servable, LoadError> {
+        let started = Instant::now();
+        let verified = repository::read(candidate).map_err(LoadError::Repository)?;
+        let named = format!("{} {}", verified.id.name, verified.id.version);
+        let failed = |error| LoadError::Engine {
+            model: named.clone(),
+            error,
+        };
+        let settings = verified.manifest.scheduling.or(&self.defaults);
+        let (model, plan) = self.plan(&verified, &settings).map_err(|e| match e {
+            Unfit::Engine(error) => failed(error),
+            Unfit::Golden(case, reason) => LoadError::Golden {
+                model: named.clone(),
+                case,
+                reason,
+            },
+        })?;
+        let id = verified.id;
+        let metrics = self.metrics.model(
+            &id.name,
+            &id.version.to_string(),
+            &verified.manifest.graph().sha256.to_string(),
+        );
+        let scheduler = Scheduler::start(&model, plan.clone(), &metrics).map_err(failed)?;
+        let card = Card::new(Facts {
+            id: &id,
+            manifest: &verified.manifest,
+            signature: model.signature(),
+            origin: &self.origin,
+            cases: verified.cases.iter().map(|c| c.name.clone()).collect(),
+            plan,
+            engine: self.engine.version(),
+            load: started.elapsed(),
+        });
+        Ok(Servable {
+            version_text: id.version.to_string().into(),
+            id,
+            manifest: verified.manifest,
+            card,
+            signature: model.signature().clone(),
+            scheduler,
+            metrics,
+        })
+    }
+
+    /// Loads the model for as many threads as suit it, and proves it.
+    fn plan(
+        &self,
+        verified: &VerifiedModel,
+        settings: &Settings,
+    ) -> Result<(Arc<dyn Model>, Plan), Unfit> {
+        let guess = match (settings.intra_threads, settings.placement) {
+            (Some(threads), _) => threads.max(1),
+            (None, Placement::Inline) => 1,
+            (None, _) if verified.bytes.graph.len() <= SMALL_GRAPH => 1,
+            (None, _) => self.host.cpus,
+        };
+        let (model, mut plan) = self.try_with(verified, settings, guess)?;
+        let fitting = match (settings.intra_threads, plan.placement) {
+            (Some(_), _) => guess,
+            (None, Placement::Inline) => 1,
+            (None, _) => self.host.cpus,
+        };
+        if fitting == guess {
+            return Ok((model, plan));
+        }
+        drop(model);
+        let settled = Settings {
+            placement: plan.placement,
+            ..settings.clone()
+        };
+        let reason = std::mem::take(&mut plan.placement_reason);
+        let (model, mut plan) = self.try_with(verified, &settled, fitting)?;
+        plan.placement_reason = reason;
+        Ok((model, plan))
+    }
+
+    fn try_with(
+        &self,
+        verified: &VerifiedModel,
+        settings: &Settings,
+        intra: usize,
+    ) -> Result<(Arc<dyn Model>, Plan), Unfit> {
+        let model = self.engine.load(&verified.bytes, Threads { intra })?;
+        let signature = model.signature();
+        let mut session = model.session()?;
+        let mut samples = Vec::with_capacity(verified.cases.len());
+        for case in &verified.cases {
+            let wrong = |reason: String| Unfit::Golden(case.name.clone(), reason);
+            let inputs = case.arrange(signature).map_err(|e| wrong(e.to_string()))?;
+            let outputs = session.run(&inputs).map_err(|e| wrong(e.to_string()))?;
+            case.verify(signature, &outputs, verified.manifest.tolerance)
+                .map_err(|e| wrong(e.to_string()))?;
+            samples.push(inputs);
+        }
+        if samples.is_empty() {
+            // A model without golden cases is warmed up with zeros, where it
+            // takes them: some models, rightly, don't.
+            samples.extend(sample::zeros(signature).filter(|s| session.run(s).is_ok()));
+        }
+        let plan = Plan::choose(
+            &mut *session,
+            signature,
+            &samples,
+            verified.manifest.tolerance,
+            settings,
+            self.host,
+            intra,
+        )?;
+        Ok((model, plan))
+    }
+}
+
+enum Unfit {
+    Engine(EngineError),
+    /// The case and what is wrong with it.
+    Golden(String, String),
+}
+
+impl From<EngineError> for Unfit {
+    fn from(error: EngineError) -> Self {
+        Unfit::Engine(error)
+    }
+}

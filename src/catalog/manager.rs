@@ -1,0 +1,228 @@
+//! The one writer of the catalog: it brings what is served to what the
+//! source aspires to.
+//!
+//! New versions are loaded first and old ones leave last, so availability
+//! never falls to zero. A version that fails its proof changes nothing but
+//! its reported state, and a model keeps the version it has until another is
+//! ready. An empty or failed scan changes nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Catalog, Snapshot, State, VersionPolicy,
+    loader::{LoadError, Loader},
+    servable::Servable,
+    watch::Fingerprint,
+};
+use crate::repository::{self, Candidate, ModelId, Problem, Scan, Version};
+
+/// Brings the catalog to what the repository aspires to.
+pub struct Manager {
+    catalog: Catalog,
+    loader: Arc<Loader>,
+    root: PathBuf,
+    policy: VersionPolicy,
+    /// Versions that failed, and what their folder looked like: tried again
+    /// when it has changed.
+    failed: HashMap<ModelId, Fingerprint>,
+}
+
+/// What one pass over the repository did.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// Versions that became ready.
+    pub loaded: Vec<ModelId>,
+    /// Versions that left.
+    pub unloaded: Vec<ModelId>,
+    /// What failed, in words.
+    pub failures: Vec<LoadError>,
+}
+
+impl Manager {
+    /// A manager of the repository at `root`, and the catalog it writes.
+    pub fn new(
+        root: &Path,
+        loader: Loader,
+        policy: VersionPolicy,
+        default_model: Option<Arc<str>>,
+    ) -> (Self, Catalog) {
+        let catalog = Catalog::new(default_model);
+        let manager = Self {
+            catalog: catalog.clone(),
+            loader: Arc::new(loader),
+            root: root.to_owned(),
+            policy,
+            failed: HashMap::new(),
+        };
+        (manager, catalog)
+    }
+
+    /// The repository's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// One pass: scans, loads what is new, and retires what has gone. Blocks
+    /// for as long as loads take.
+    pub fn pass(&mut self) -> Pass {
+        let Scan {
+            candidates,
+            problems,
+        } = repository::scan(&self.root);
+        let mut pass = Pass::default();
+        if !problems.is_empty() {
+            self.report_problems(&problems);
+            pass.failures.push(LoadError::Repository(problems.clone()));
+        }
+        let aspired = self.policy.aspired(candidates);
+        if aspired.is_empty() {
+            return pass;
+        }
+        for candidate in &aspired {
+            self.bring(candidate, &mut pass);
+        }
+        self.retire(&aspired, &problems, &mut pass);
+        pass
+    }
+
+    /// Loads `candidate` unless it is served or known to fail.
+    fn bring(&mut self, candidate: &Candidate, pass: &mut Pass) {
+        let id = &candidate.id;
+        let snapshot = self.catalog.snapshot();
+        let served = snapshot
+            .models()
+            .get(&id.name)
+            .and_then(|v| v.get(&id.version));
+        if served.is_some_and(|s| s.id == *id) {
+            return;
+        }
+        let fingerprint = Fingerprint::of(&candidate.folder);
+        if self.failed.get(id) == Some(&fingerprint) {
+            return;
+        }
+        let states = &self.catalog.shared.states;
+        if served.is_none() {
+            states.set(&id.name, Some(&id.version), State::Loading, None);
+        }
+        match self.loader.load(candidate) {
+            Ok(servable) => {
+                self.failed.remove(id);
+                tracing::info!(
+                    model = %id.name, version = %id.version,
+                    sha256 = %servable.card.sha256,
+                    load_ms = servable.card.load_milliseconds,
+                    placement = ?servable.card.scheduling.placement,
+                    "ready"
+                );
+                self.publish(|models| {
+                    models
+                        .entry(Arc::clone(&id.name))
+                        .or_default()
+                        .insert(id.version.clone(), Arc::new(servable));
+                });
+                // Only after it is in the catalog.
+                states.set(&id.name, Some(&id.version), State::Ready, None);
+                pass.loaded.push(id.clone());
+            }
+            Err(error) => {
+                self.failed.insert(id.clone(), fingerprint);
+                self.loader.metrics.load_failed(&id.name);
+                tracing::error!(model = %id.name, version = %id.version, "{error}");
+                // What serves under this version goes on serving, and the
+                // state says so.
+                let state = if served.is_some() {
+                    State::Ready
+                } else {
+                    State::Unavailable
+                };
+                states.set(&id.name, Some(&id.version), state, Some(error.to_string()));
+                pass.failures.push(error);
+            }
+        }
+    }
+
+    /// Retires what is served and no longer aspired, where the model has an
+    /// aspired version to serve instead or has gone altogether.
+    fn retire(&mut self, aspired: &[Candidate], problems: &[Problem], pass: &mut Pass) {
+        let wanted: BTreeSet<(&str, &Version)> = aspired
+            .iter()
+            .map(|c| (&*c.id.name, &c.id.version))
+            .collect();
+        let snapshot = self.catalog.snapshot();
+        let mut leaving: Vec<Arc<Servable>> = Vec::new();
+        for (name, versions) in snapshot.models() {
+            let is_wanted = |v: &Version| wanted.contains(&(&**name, v));
+            let replaced = versions.keys().any(is_wanted);
+            let gone = !wanted.iter().any(|(n, _)| *n == &**name) && problems.is_empty();
+            if replaced || gone {
+                leaving.extend(
+                    versions
+                        .iter()
+                        .filter(|(v, _)| !is_wanted(v))
+                        .map(|(_, s)| Arc::clone(s)),
+                );
+            }
+        }
+        let states = &self.catalog.shared.states;
+        for servable in &leaving {
+            let id = &servable.id;
+            // Announced before it leaves.
+            states.set(&id.name, Some(&id.version), State::Unloading, None);
+            tracing::info!(model = %id.name, version = %id.version, "unloading");
+        }
+        if !leaving.is_empty() {
+            self.publish(|models| {
+                for servable in &leaving {
+                    if let Some(versions) = models.get_mut(&servable.id.name) {
+                        versions.remove(&servable.id.version);
+                    }
+                }
+                models.retain(|_, versions| !versions.is_empty());
+            });
+            pass.unloaded.extend(leaving.iter().map(|s| s.id.clone()));
+        }
+        let snapshot = self.catalog.snapshot();
+        self.catalog.shared.states.retain(|name, version| {
+            let served = |v| {
+                snapshot
+                    .models()
+                    .get(name)
+                    .is_some_and(|m| m.contains_key(v))
+            };
+            match version {
+                Some(v) => wanted.contains(&(name, v)) || served(v),
+                None => !problems.is_empty(),
+            }
+        });
+        let current: BTreeSet<&ModelId> = aspired.iter().map(|c| &c.id).collect();
+        self.failed.retain(|id, _| current.contains(id));
+    }
+
+    /// Puts a changed copy of the snapshot in its place.
+    fn publish(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, super::Versions>)) {
+        let mut next: Snapshot = (*self.catalog.snapshot()).clone();
+        change(&mut next.models);
+        self.catalog.shared.snapshot.store(Arc::new(next));
+    }
+
+    fn report_problems(&self, problems: &[Problem]) {
+        for problem in problems {
+            tracing::error!("{problem}");
+            let folder = problem
+                .file
+                .parent()
+                .and_then(Path::file_name)
+                .map_or_else(|| "?".into(), |n| n.to_string_lossy());
+            self.catalog.shared.states.set(
+                &folder.as_ref().into(),
+                None,
+                State::Unavailable,
+                Some(problem.to_string()),
+            );
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A loaded version, and the lease that keeps it alive.
+
+use std::{ops::Deref, sync::Arc, time::Instant};
+
+use super::card::Card;
+use crate::{
+    engine::Output,
+    error::{Error, Kind, Result},
+    repository::{Manifest, ModelId},
+    scheduler::{Answer, Request, Scheduler},
+    telemetry::ModelMetrics,
+    tensor::Signature,
+};
+
+/// A version that has proved itself and can answer.
+pub struct Servable {
+    pub(super) id: ModelId,
+    pub(super) manifest: Manifest,
+    pub(super) card: Card,
+    pub(super) signature: Signature,
+    pub(super) scheduler: Scheduler,
+    pub(super) metrics: Arc<ModelMetrics>,
+    /// The version as text, and as a JSON string: written in every answer.
+    pub(super) version_text: Arc<str>,
+}
+
+impl Servable {
+    /// Name, version and content.
+    pub fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    /// The version as text: `v1.1.0`.
+    pub fn version_text(&self) -> &Arc<str> {
+        &self.version_text
+    }
+
+    /// Its `model.toml`.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// What a person reads about it.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// What it takes and gives.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Its figures.
+    pub fn metrics(&self) -> &Arc<ModelMetrics> {
+        &self.metrics
+    }
+
+    /// Checks `request` against the signature and runs it. Counts it, whatever
+    /// comes of it; a caller that goes away is counted as cancelled.
+    ///
+    /// # Errors
+    /// As [`Signature::check`] and [`Scheduler::submit`].
+    pub async fn infer(&self, request: Request) -> Result<Answer> {
+        let in_flight = self.metrics.start();
+        let result = match self.signature.check(&request.inputs) {
+            Ok(()) => self.scheduler.submit(request).await,
+            Err(error) => Err(error),
+        };
+        in_flight.finish(match &result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.kind()),
+        });
+        result
+    }
+
+    /// Counts a request that was refused before it could be submitted.
+    pub fn count_refused(&self, kind: Kind) {
+        self.metrics.start().finish(Err(kind));
+    }
+
+    /// The output called `name` of `answer`.
+    ///
+    /// # Errors
+    /// `Invalid` where the model has no such output.
+    pub fn output<'a>(&self, answer: &'a Answer, name: &str) -> Result<&'a Output> {
+        self.signature
+            .output_index(name)
+            .and_then(|i| answer.outputs.get(i))
+            .ok_or_else(|| Error::invalid(format!("the model has no output \"{name}\"")))
+    }
+}
+
+/// Keeps a servable alive while a request uses it.
+pub struct Lease {
+    servable: Arc<Servable>,
+    /// When the request took it.
+    since: Instant,
+}
+
+impl Lease {
+    pub(super) fn new(servable: Arc<Servable>) -> Self {
+        Self {
+            servable,
+            since: Instant::now(),
+        }
+    }
+
+    /// When the lease was taken.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+}
+
+impl Deref for Lease {
+    type Target = Servable;
+
+    fn deref(&self) -> &Servable {
+        &self.servable
+    }
+}

@@ -1,0 +1,133 @@
+//! Following the repository: when to look at it again.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use super::manager::Manager;
+
+/// How the repository is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Watch {
+    /// By file events where they work, else by polling.
+    #[default]
+    Auto,
+    /// By polling alone.
+    Poll,
+    /// Not at all: the files can't change.
+    Off,
+}
+
+/// What a folder looks like from outside: names, sizes and times of its
+/// files. It changes with every write, and costs no reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// The fingerprint of `folder` and all below it.
+    pub(super) fn of(folder: &Path) -> Self {
+        let mut entries: Vec<(PathBuf, u64, Option<SystemTime>)> = Vec::new();
+        walk(folder, 0, &mut entries);
+        entries.sort();
+        let mut hasher = DefaultHasher::new();
+        entries.hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// Deeper than a repository goes; it also ends a loop of links.
+const DEEPEST: usize = 8;
+
+fn walk(folder: &Path, depth: usize, entries: &mut Vec<(PathBuf, u64, Option<SystemTime>)>) {
+    let Ok(listing) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in listing.flatten() {
+        let path = entry.path();
+        // Follows links: Kubernetes swaps whole folders behind one.
+        let Ok(metadata) = std::fs::metadata(&path) else {
+            entries.push((path, 0, None));
+            continue;
+        };
+        if metadata.is_dir() && depth < DEEPEST {
+            walk(&path, depth + 1, entries);
+        }
+        entries.push((path, metadata.len(), metadata.modified().ok()));
+    }
+}
+
+/// Runs `manager` for as long as the process serves: a pass whenever the
+/// repository has changed and has then been still for `interval`, so that a
+/// folder being written is left alone until it is whole.
+pub async fn follow(mut manager: Manager, watch: Watch, interval: Duration) {
+    if watch == Watch::Off {
+        return;
+    }
+    let (sender, mut events) = mpsc::channel::<()>(1);
+    // Kept for its life: dropping it ends the events.
+    let watcher = match watch {
+        Watch::Auto => events_of(manager.root(), sender.clone()),
+        Watch::Poll | Watch::Off => None,
+    };
+    // Events are a hint to look at once; looking happens anyway, since some
+    // file systems send none.
+    let idle = if watcher.is_some() {
+        interval * 10
+    } else {
+        interval
+    };
+    let mut seen = Fingerprint::of(manager.root());
+    let mut done = seen;
+    loop {
+        let wait = if seen == done { idle } else { interval };
+        let _ = tokio::time::timeout(wait, events.recv()).await;
+        if wait == interval && watcher.is_some() {
+            // Let a burst of writes settle.
+            tokio::time::sleep(interval).await;
+            while events.try_recv().is_ok() {}
+        }
+        let now = Fingerprint::of(manager.root());
+        let still = now == seen;
+        seen = now;
+        if now == done || !still {
+            continue;
+        }
+        let blocking = tokio::task::spawn_blocking(move || {
+            manager.pass();
+            manager
+        });
+        match blocking.await {
+            Ok(back) => manager = back,
+            Err(error) => {
+                tracing::error!(%error, "the repository is no longer followed");
+                return;
+            }
+        }
+        done = now;
+    }
+}
+
+fn events_of(root: &Path, sender: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    let made = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|e| !e.kind.is_access()) {
+            // Full means that a look is due already.
+            let _ = sender.try_send(());
+        }
+    })
+    .and_then(|mut watcher| {
+        watcher.watch(root, RecursiveMode::Recursive)?;
+        Ok(watcher)
+    });
+    match made {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "file events do not work here: the repository is polled");
+            None
+        }
+    }
+}

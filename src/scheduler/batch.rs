@@ -1,0 +1,163 @@
+//! Several requests as one run: put together by rows, run, taken apart.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use super::request::{Answer, Pending, late};
+use crate::{
+    engine::{Output, Session},
+    error::{Error, Result},
+    telemetry::{ModelMetrics, Run},
+    tensor::{Tensor, concatenate, split},
+};
+
+/// Runs `requests` as one batch and answers each of them. What has been
+/// abandoned is skipped; what is late is answered so without running.
+///
+/// Where the batch fails because of one request's inputs, each is run alone,
+/// so that only the one at fault fails. Gives `false` after a panic: the
+/// session is then not to be used again.
+pub(super) fn run(
+    session: &mut dyn Session,
+    requests: &mut Vec<Pending>,
+    metrics: &ModelMetrics,
+) -> bool {
+    let started = Instant::now();
+    let mut batch = Vec::with_capacity(requests.len());
+    for request in requests.drain(..) {
+        if request.is_abandoned() {
+            continue;
+        }
+        metrics.observe_queue(started.duration_since(request.accepted));
+        if request.is_late(started) {
+            request.answer(Err(late()));
+        } else {
+            batch.push(request);
+        }
+    }
+    if batch.is_empty() {
+        return true;
+    }
+    let ran = catch_unwind(AssertUnwindSafe(|| together(session, &batch, metrics)));
+    match ran {
+        Ok(Ok((parts, compute))) => {
+            for (request, outputs) in batch.into_iter().zip(parts) {
+                let queue = started.duration_since(request.accepted);
+                request.answer(Ok(Answer {
+                    outputs,
+                    queue,
+                    compute,
+                }));
+            }
+            true
+        }
+        Ok(Err(_)) if batch.len() > 1 => {
+            let mut sound = true;
+            for request in batch {
+                sound &= run(session, &mut vec![request], metrics);
+            }
+            sound
+        }
+        Ok(Err(error)) => {
+            fail(batch, &error);
+            true
+        }
+        Err(_) => {
+            fail(
+                batch,
+                &Error::internal("an instance panicked while it ran the model"),
+            );
+            false
+        }
+    }
+}
+
+fn fail(batch: Vec<Pending>, error: &Error) {
+    for request in batch {
+        request.answer(Err(error.clone()));
+    }
+}
+
+/// The outputs of each request of the batch, and how long the run took.
+type Parts = (Vec<Vec<Output>>, Duration);
+
+fn together(session: &mut dyn Session, batch: &[Pending], metrics: &ModelMetrics) -> Result<Parts> {
+    let started = Instant::now();
+    if let [one] = batch {
+        let outputs = session.run(&one.inputs)?;
+        let compute = started.elapsed();
+        metrics.observe_run(&Run {
+            rows: one.rows,
+            compute,
+            ..Run::default()
+        });
+        return Ok((vec![outputs], compute));
+    }
+    let counts: Vec<usize> = batch.iter().map(|r| r.rows).collect();
+    let whole = join(batch)?;
+    let joined = Instant::now();
+    let outputs = session.run(&whole)?;
+    let ran = Instant::now();
+    let parts = part(&outputs, &counts)?;
+    let run = Run {
+        rows: counts.iter().sum(),
+        input: joined - started,
+        compute: ran - joined,
+        output: ran.elapsed(),
+    };
+    metrics.observe_run(&run);
+    Ok((parts, run.compute))
+}
+
+/// Input by input, the rows of all requests.
+fn join(batch: &[Pending]) -> Result<Vec<Option<Tensor>>> {
+    let width = batch.first().map_or(0, |r| r.inputs.len());
+    (0..width)
+        .map(|i| {
+            let parts: Vec<&Tensor> = batch.iter().filter_map(|r| r.inputs[i].as_ref()).collect();
+            match parts.len() {
+                0 => Ok(None),
+                n if n == batch.len() => concatenate(&parts).map(Some),
+                _ => Err(Error::internal(
+                    "a batch mixed requests with and without an input",
+                )),
+            }
+        })
+        .collect()
+}
+
+/// Request by request, its rows of each output.
+fn part(outputs: &[Output], counts: &[usize]) -> Result<Vec<Vec<Output>>> {
+    let mut parts: Vec<Vec<Output>> = counts
+        .iter()
+        .map(|_| Vec::with_capacity(outputs.len()))
+        .collect();
+    for output in outputs {
+        let tensors = split(&output.tensor, counts).map_err(|e| {
+            Error::internal(format!(
+                "a batch gave rows that do not fit its requests: {e}"
+            ))
+        })?;
+        for (part, tensor) in parts.iter_mut().zip(tensors) {
+            part.push(Output {
+                tensor,
+                keys: output.keys.clone(),
+            });
+        }
+    }
+    Ok(parts)
+}
+
+/// Whether `a` and `b` can run in one batch: the same inputs given, alike in
+/// all but their rows.
+pub(super) fn compatible(a: &[Option<Tensor>], b: &[Option<Tensor>]) -> bool {
+    a.iter().zip(b).all(|(a, b)| match (a, b) {
+        (Some(a), Some(b)) => {
+            a.shape().len() == b.shape().len() && a.shape().get(1..) == b.shape().get(1..)
+        }
+        (None, None) => true,
+        _ => false,
+    })
+}

@@ -1,0 +1,74 @@
+//! What the scheduler needs to know of the event loops: which one this
+//! thread is, and when a turn of it is over.
+//!
+//! An event loop that runs models inline calls [`attach`] once, and [`idle`]
+//! whenever it has nothing left to do and is about to wait. In between,
+//! requests gather; when the loop is idle, they run as one batch. So a batch
+//! is exactly what was ready in one turn, and nothing waits for a timer.
+
+use std::{
+    cell::RefCell,
+    sync::Weak,
+    time::{Duration, Instant},
+};
+
+use super::lane::Lane;
+
+/// The longest that a gathered request waits for the turn to end, where the
+/// loop is never idle because other work keeps coming.
+const LONGEST_TURN: Duration = Duration::from_micros(200);
+
+thread_local! {
+    static TURN: RefCell<Turn> = const { RefCell::new(Turn { index: None, gathered: Vec::new(), since: None }) };
+}
+
+struct Turn {
+    /// This thread's place among the event loops, once it has one.
+    index: Option<usize>,
+    /// Lanes with requests that wait for the turn to end.
+    gathered: Vec<Weak<Lane>>,
+    /// Since when the first of them waits.
+    since: Option<Instant>,
+}
+
+/// Makes this thread the event loop number `index`. From now on it promises
+/// to call [`idle`] before it waits.
+pub fn attach(index: usize) {
+    TURN.with_borrow_mut(|turn| turn.index = Some(index));
+}
+
+/// The turn is over: runs all that has gathered on this thread.
+pub fn idle() {
+    // Running a batch wakes tasks but polls none, so nothing gathers meanwhile.
+    let lanes = TURN.with_borrow_mut(|turn| {
+        turn.since = None;
+        std::mem::take(&mut turn.gathered)
+    });
+    for lane in lanes {
+        if let Some(lane) = lane.upgrade() {
+            lane.flush();
+        }
+    }
+}
+
+/// Called at the start of each request, whatever it is for: where the loop
+/// has been busy for long, what has gathered runs now.
+pub fn turn() {
+    let overdue = TURN.with_borrow(|turn| turn.since.is_some_and(|t| t.elapsed() > LONGEST_TURN));
+    if overdue {
+        idle();
+    }
+}
+
+/// This thread's place among the event loops; `None` on any other thread.
+pub(super) fn index() -> Option<usize> {
+    TURN.with_borrow(|turn| turn.index)
+}
+
+/// Has `lane` flushed at the end of this turn.
+pub(super) fn gather(lane: Weak<Lane>, since: Instant) {
+    TURN.with_borrow_mut(|turn| {
+        turn.gathered.push(lane);
+        turn.since.get_or_insert(since);
+    });
+}

@@ -1,0 +1,131 @@
+//! Inline placement: one instance for each event loop, run on its thread.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    batch, event_loop,
+    plan::Plan,
+    request::{Answer, Pending, Request, wait},
+};
+use crate::{
+    engine::{EngineError, Model, Session},
+    error::Result,
+    telemetry::ModelMetrics,
+};
+
+/// The lanes of one model, one for each event loop.
+pub(super) struct Lanes {
+    lanes: Vec<Arc<Lane>>,
+}
+
+/// One instance and the requests that gather for it. The lock is taken by
+/// the lane's own event loop, so it is free whenever it is wanted.
+pub(super) struct Lane {
+    state: Mutex<State>,
+    model: Arc<dyn Model>,
+    metrics: Arc<ModelMetrics>,
+    max_batch: usize,
+}
+
+struct State {
+    session: Box<dyn Session>,
+    pending: Vec<Pending>,
+    rows: usize,
+    /// Requests of this turn, and of the one before: a lone request runs at
+    /// once, and where there were several, they gather.
+    turn: usize,
+    last_turn: usize,
+}
+
+impl Lanes {
+    pub(super) fn start(
+        model: &Arc<dyn Model>,
+        plan: &Plan,
+        metrics: Arc<ModelMetrics>,
+    ) -> Result<Self, EngineError> {
+        let lanes = (0..plan.instances.max(1))
+            .map(|_| {
+                Ok(Arc::new(Lane {
+                    state: Mutex::new(State {
+                        session: model.session()?,
+                        pending: Vec::new(),
+                        rows: 0,
+                        turn: 0,
+                        last_turn: 0,
+                    }),
+                    model: Arc::clone(model),
+                    metrics: Arc::clone(&metrics),
+                    max_batch: plan.max_batch_size,
+                }))
+            })
+            .collect::<Result<_, EngineError>>()?;
+        Ok(Self { lanes })
+    }
+
+    pub(super) async fn submit(&self, request: Request) -> Result<Answer> {
+        let index = event_loop::index();
+        let lane = &self.lanes[index.unwrap_or(0) % self.lanes.len()];
+        let (pending, answer) = Pending::new(request);
+        lane.accept(pending, index.is_some());
+        wait(answer).await
+    }
+}
+
+impl Lane {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a request: runs it now, or lets it gather until the turn ends.
+    fn accept(self: &Arc<Self>, request: Pending, on_loop: bool) {
+        let mut state = self.state();
+        let batches = self.max_batch > 1 && on_loop;
+        let first = state.turn == 0;
+        state.turn += 1;
+        if batches && first {
+            event_loop::gather(Arc::downgrade(self), request.accepted);
+        }
+        let fits = state.rows + request.rows <= self.max_batch
+            && state
+                .pending
+                .first()
+                .is_none_or(|p| batch::compatible(&p.inputs, &request.inputs));
+        if !fits {
+            self.run(&mut state);
+        }
+        let alone = first && state.last_turn <= 1;
+        state.rows += request.rows;
+        state.pending.push(request);
+        if !batches || alone || state.rows >= self.max_batch {
+            self.run(&mut state);
+        }
+        if !on_loop {
+            state.turn = 0;
+        }
+    }
+
+    /// The turn is over.
+    pub(super) fn flush(&self) {
+        let mut state = self.state();
+        state.last_turn = std::mem::take(&mut state.turn);
+        self.run(&mut state);
+    }
+
+    fn run(&self, state: &mut State) {
+        if state.pending.is_empty() {
+            return;
+        }
+        state.rows = 0;
+        let State {
+            session, pending, ..
+        } = state;
+        let sound = batch::run(&mut **session, pending, &self.metrics);
+        if !sound {
+            // A session that panicked may be in any state: make a new one.
+            match self.model.session() {
+                Ok(fresh) => *session = fresh,
+                Err(error) => tracing::error!(%error, "an instance could not be made anew"),
+            }
+        }
+    }
+}

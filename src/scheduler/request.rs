@@ -1,0 +1,95 @@
+//! A request on its way to a run, and its answer on the way back.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    engine::Output,
+    error::{Error, Result},
+    tensor::Tensor,
+};
+
+/// One request to a model.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// One for each of the signature's inputs, in order; `None` for one that
+    /// is left out.
+    pub inputs: Vec<Option<Tensor>>,
+    /// When the answer stops being of use.
+    pub deadline: Option<Instant>,
+    /// 1 is the most urgent; 0 means the model's default.
+    pub priority: u32,
+}
+
+/// The answer to one request.
+#[derive(Debug)]
+pub struct Answer {
+    /// One for each of the signature's outputs, in order.
+    pub outputs: Vec<Output>,
+    /// From acceptance to the start of the run.
+    pub queue: Duration,
+    /// The run itself, of the whole batch.
+    pub compute: Duration,
+}
+
+/// A request that has been accepted and not yet answered.
+pub(super) struct Pending {
+    pub(super) inputs: Vec<Option<Tensor>>,
+    pub(super) rows: usize,
+    pub(super) deadline: Option<Instant>,
+    pub(super) accepted: Instant,
+    reply: oneshot::Sender<Result<Answer>>,
+}
+
+impl Pending {
+    /// Accepts `request`, and gives where its answer will come.
+    pub(super) fn new(request: Request) -> (Self, oneshot::Receiver<Result<Answer>>) {
+        let (reply, answer) = oneshot::channel();
+        let pending = Self {
+            rows: rows(&request.inputs),
+            inputs: request.inputs,
+            deadline: request.deadline,
+            accepted: Instant::now(),
+            reply,
+        };
+        (pending, answer)
+    }
+
+    /// Whether the caller has gone.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    /// Whether the deadline has passed.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|d| d <= now)
+    }
+
+    /// Answers the request. The caller may have gone; then nobody reads it.
+    pub(super) fn answer(self, answer: Result<Answer>) {
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// The rows of a request: the first dimension of its first input.
+pub(super) fn rows(inputs: &[Option<Tensor>]) -> usize {
+    inputs
+        .iter()
+        .flatten()
+        .next()
+        .and_then(|t| t.shape().rows())
+        .unwrap_or(1)
+}
+
+/// Waits for the answer of an accepted request.
+pub(super) async fn wait(answer: oneshot::Receiver<Result<Answer>>) -> Result<Answer> {
+    answer
+        .await
+        .unwrap_or_else(|_| Err(Error::internal("an instance ended without an answer")))
+}
+
+/// The error of a request whose deadline passed before it ran.
+pub(super) fn late() -> Error {
+    Error::deadline("the request's deadline passed before the model ran")
+}

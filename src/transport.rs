@@ -1,0 +1,10 @@
+//! Wire ⇄ tensors.
+//!
+//! Two transports, which never see each other: [`http`] and `grpc`. They share
+//! the error table ([`status`]), whether the server is ready ([`readiness`]),
+//! and the event loops that carry their connections ([`serve`]).
+
+pub mod http;
+pub mod readiness;
+pub mod serve;
+pub mod status;

@@ -1,0 +1,84 @@
+//! HTTP: the routes, and what each answers.
+
+mod answer;
+mod body;
+mod front;
+mod health;
+mod models;
+mod predict;
+mod rows;
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
+
+use self::answer::Failure;
+use super::readiness::Readiness;
+use crate::{catalog::Catalog, error::Error, telemetry::Metrics};
+
+/// What the routes need to know.
+#[derive(Clone)]
+pub struct Http {
+    /// What is served.
+    pub catalog: Catalog,
+    /// Whether to be sent traffic.
+    pub readiness: Readiness,
+    /// The figures.
+    pub metrics: Metrics,
+    /// Limits on what a caller may send.
+    pub limits: Limits,
+}
+
+/// Limits on what a caller may send.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest body, in bytes.
+    pub body: usize,
+    /// The longest that a body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+/// The routes.
+pub fn router(http: Http) -> Router {
+    let front = http.clone();
+    Router::new()
+        .route("/predict", post(predict::post_default))
+        .route("/predict/", get(predict::nothing))
+        .route(
+            "/predict/{first}",
+            get(predict::get_default).post(predict::post_named),
+        )
+        .route("/predict/{model}/{n}", get(predict::get_named))
+        .route("/models", get(models::all))
+        .route("/models/{model}", get(models::one))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/healthz", get(health::health))
+        .route("/metrics", get(health::metrics))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(front, front::pass))
+        .with_state(http)
+}
+
+async fn unknown(uri: ::http::Uri) -> Failure {
+    Error::not_found(format!(
+        "there is nothing at {}; /openapi.json lists what there is",
+        answer::shown(uri.path())
+    ))
+    .into()
+}
+
+async fn wrong_method(method: ::http::Method, uri: ::http::Uri) -> Failure {
+    Error::method_not_allowed(format!(
+        "{} does not take {}; the Allow header says what it takes",
+        answer::shown(uri.path()),
+        answer::shown(method.as_str())
+    ))
+    .into()
+}

@@ -1,0 +1,58 @@
+//! Model cards.
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use http::StatusCode;
+
+use super::{
+    Http,
+    answer::{Failure, json_of},
+};
+use crate::{catalog::Card, error::Error};
+
+/// A model with all its versions.
+#[derive(serde::Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    newest: &'a Card,
+    /// Every version that is served, newest first.
+    versions: Vec<String>,
+}
+
+/// Every model, by its newest version.
+pub(super) async fn all(State(http): State<Http>) -> Response {
+    let snapshot = http.catalog.snapshot();
+    let listed: Vec<Listed<'_>> = snapshot
+        .models()
+        .values()
+        .filter_map(|versions| {
+            Some(Listed {
+                newest: versions.last_key_value()?.1.card(),
+                versions: versions.keys().rev().map(ToString::to_string).collect(),
+            })
+        })
+        .collect();
+    json_of(StatusCode::OK, &serde_json::json!({ "models": listed }))
+}
+
+/// One model's card.
+pub(super) async fn one(
+    State(http): State<Http>,
+    Path(model): Path<String>,
+) -> Result<Response, Failure> {
+    let lease = http.catalog.lease(&model, None)?;
+    let snapshot = http.catalog.snapshot();
+    let versions = snapshot
+        .models()
+        .get(&*model)
+        .ok_or_else(|| Error::not_found(format!("no model is called \"{model}\"")))?;
+    Ok(json_of(
+        StatusCode::OK,
+        &Listed {
+            newest: lease.card(),
+            versions: versions.keys().rev().map(ToString::to_string).collect(),
+        },
+    ))
+}

@@ -1,0 +1,264 @@
+//! `/predict`: a number, or rows of features, to predictions.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    response::Response,
+};
+use http::{HeaderMap, HeaderName, StatusCode, Uri};
+use serde_json::value::RawValue;
+
+use super::{
+    Http,
+    answer::{Failure, json, shown},
+    body,
+    rows::{Columns, Row, write_row},
+};
+use crate::{
+    catalog::{Lease, Servable},
+    error::{Error, Result},
+    scheduler::{Answer, Request},
+    tensor::{DType, Dim, Shape, Tensor, TensorSpec, json::read_data},
+};
+
+/// How long the caller will wait: `250ms`, `2s`.
+const TIMEOUT: HeaderName = HeaderName::from_static("request-timeout");
+
+/// `/predict/`: no number.
+pub(super) async fn nothing() -> Failure {
+    Error::not_found("there is no number after /predict/; ask for example /predict/21").into()
+}
+
+/// `/predict/{n}`: the default model.
+pub(super) async fn get_default(
+    State(http): State<Http>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let number = last_segment(&uri)?;
+    let lease = http.catalog.lease_default()?;
+    Ok(predict_number(&lease, &number, deadline(&headers)?).await?)
+}
+
+/// `/predict/{model}/{n}`.
+pub(super) async fn get_named(
+    State(http): State<Http>,
+    Path((model, number)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let lease = http.catalog.lease(&model, None)?;
+    Ok(predict_number(&lease, &number, deadline(&headers)?).await?)
+}
+
+/// `POST /predict`: rows for the default model.
+pub(super) async fn post_default(
+    State(http): State<Http>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let lease = http.catalog.lease_default()?;
+    Ok(predict_rows(&http, &lease, &headers, body).await?)
+}
+
+/// `POST /predict/{model}`.
+pub(super) async fn post_named(
+    State(http): State<Http>,
+    Path(model): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    let lease = http.catalog.lease(&model, None)?;
+    Ok(predict_rows(&http, &lease, &headers, body).await?)
+}
+
+/// The text after the last slash, decoded.
+fn last_segment(uri: &Uri) -> Result<String> {
+    let path = uri.path();
+    let segment = path.rsplit('/').next().unwrap_or_default();
+    percent_encoding::percent_decode_str(segment)
+        .decode_utf8()
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| Error::invalid("the path is not UTF-8"))
+}
+
+/// When the answer stops being of use, by the caller's header.
+fn deadline(headers: &HeaderMap) -> Result<Option<Instant>> {
+    let Some(value) = headers.get(TIMEOUT) else {
+        return Ok(None);
+    };
+    let wrong = || Error::invalid("the header Request-Timeout is not a time such as 250ms or 2s");
+    let text = value.to_str().map_err(|_| wrong())?;
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1e-3),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let seconds: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let wait = Duration::try_from_secs_f64(seconds * unit).map_err(|_| wrong())?;
+    Ok(Instant::now().checked_add(wait))
+}
+
+async fn predict_number(
+    lease: &Lease,
+    number: &str,
+    deadline: Option<Instant>,
+) -> Result<Response> {
+    let input = read_number(lease, number).inspect_err(|e| lease.count_refused(e.kind()))?;
+    let request = Request {
+        inputs: vec![Some(input.clone())],
+        deadline,
+        priority: 0,
+    };
+    let answer = lease.infer(request).await?;
+    let mut out = Vec::with_capacity(96);
+    out.extend_from_slice(b"{\"input\":");
+    input.write_element(0, &mut out);
+    out.extend_from_slice(b",\"prediction\":");
+    write_answer(
+        lease,
+        &answer,
+        |spec, output, out| write_row(spec, output, 0, 1, out),
+        &mut out,
+    )?;
+    out.extend_from_slice(b",\"model_version\":\"");
+    out.extend_from_slice(lease.version_text().as_bytes());
+    out.extend_from_slice(b"\"}");
+    Ok(json(StatusCode::OK, out))
+}
+
+/// The one number that a model of one number takes.
+fn read_number(servable: &Servable, text: &str) -> Result<Tensor> {
+    let (spec, shape) = number_input(servable)?;
+    // The forms of JSON alone: Rust reads more, such as "inf" and "+1".
+    let is_json = text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+        && serde_json::from_str::<&RawValue>(text).is_ok();
+    let tensor = match spec.dtype {
+        DType::Bytes | DType::Bool => None,
+        dtype if is_json => read_data(&spec.name, dtype, shape, &format!("[{text}]")).ok(),
+        _ => None,
+    };
+    tensor.ok_or_else(|| {
+        Error::invalid(format!(
+            "\"{}\" is not a number that {} can hold",
+            shown(text),
+            spec.dtype
+        ))
+    })
+}
+
+fn number_input(servable: &Servable) -> Result<(&TensorSpec, Shape)> {
+    if let [spec] = servable.signature().inputs.as_slice()
+        && let Some(dims) = &spec.dims
+    {
+        let one = |dim: &Dim| dim.is_dynamic() || *dim == Dim::Fixed(1);
+        if dims.len() <= 2 && dims.iter().all(one) {
+            return Ok((spec, dims.iter().map(|_| 1).collect()));
+        }
+    }
+    Err(Error::invalid(format!(
+        "the model \"{name}\" does not take one number: POST rows of its features to \
+         /predict/{name}; GET /models/{name} lists them",
+        name = servable.id().name
+    )))
+}
+
+/// The body of a POST: rows alone, or as a field.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    rows: Vec<Row<'a>>,
+}
+
+async fn predict_rows(
+    http: &Http,
+    lease: &Lease,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    let refused = |e: &Error| lease.count_refused(e.kind());
+    let deadline = deadline(headers).inspect_err(refused)?;
+    let body = body::read(body, http.limits).await.inspect_err(refused)?;
+    let (inputs, count) = read_rows(lease, &body).inspect_err(refused)?;
+    let answer = lease
+        .infer(Request {
+            inputs,
+            deadline,
+            priority: 0,
+        })
+        .await?;
+    let mut out = Vec::with_capacity(64 + 16 * count);
+    out.extend_from_slice(b"{\"predictions\":");
+    let all = |spec: &TensorSpec, output: &crate::engine::Output, out: &mut Vec<u8>| {
+        if output.tensor.shape().rows().unwrap_or(1) != count {
+            return Err(Error::unsupported(format!(
+                "the output \"{}\" has shape {}, not one row for each of the {count} rows; ask \
+                 the model at /v2/models",
+                spec.name,
+                output.tensor.shape()
+            )));
+        }
+        for row in 0..count {
+            out.push(if row == 0 { b'[' } else { b',' });
+            write_row(spec, output, row, count, out)?;
+        }
+        out.push(b']');
+        Ok(())
+    };
+    write_answer(lease, &answer, all, &mut out)?;
+    out.extend_from_slice(b",\"model_name\":\"");
+    out.extend_from_slice(lease.id().name.as_bytes());
+    out.extend_from_slice(b"\",\"model_version\":\"");
+    out.extend_from_slice(lease.version_text().as_bytes());
+    out.extend_from_slice(b"\"}");
+    Ok(json(StatusCode::OK, out))
+}
+
+fn read_rows(servable: &Servable, body: &[u8]) -> Result<(Vec<Option<Tensor>>, usize)> {
+    let text = std::str::from_utf8(body).map_err(|e| {
+        Error::invalid(format!(
+            "the body is not UTF-8 from byte {}",
+            e.valid_up_to()
+        ))
+    })?;
+    let wrong = |e: serde_json::Error| {
+        Error::invalid(format!(
+            "the body is not rows: {e}; send {{\"rows\":[[1,2],[3,4]]}}, or objects by feature name"
+        ))
+    };
+    let rows = if text.trim_start().starts_with('[') {
+        serde_json::from_str::<Vec<Row<'_>>>(text).map_err(wrong)?
+    } else {
+        serde_json::from_str::<Batch<'_>>(text).map_err(wrong)?.rows
+    };
+    let columns = Columns::of(servable)?;
+    Ok((columns.tensors(servable, &rows)?, rows.len()))
+}
+
+/// Writes the model's first output as the prediction, and where there are
+/// others, those by name.
+fn write_answer(
+    servable: &Servable,
+    answer: &Answer,
+    write: impl Fn(&TensorSpec, &crate::engine::Output, &mut Vec<u8>) -> Result<()>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut outputs = servable.signature().outputs.iter().zip(&answer.outputs);
+    let Some((spec, first)) = outputs.next() else {
+        return Err(Error::unsupported("the model has no outputs"));
+    };
+    write(spec, first, out)?;
+    let mut is_first = true;
+    for (spec, output) in outputs {
+        out.extend_from_slice(if is_first { b",\"outputs\":{" } else { b"," });
+        is_first = false;
+        let _ = serde_json::to_writer(&mut *out, &*spec.name);
+        out.push(b':');
+        write(spec, output, out)?;
+    }
+    if !is_first {
+        out.push(b'}');
+    }
+    Ok(())
+}
