@@ -1,3 +1,5 @@
+//! Repositories on disk, whole and broken.
+
 use std::{fs, path::Path};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Manifests, right and wrong.
+
 use super::*;
 use crate::repository::{Digest, Version};
 use proptest::prelude::*;
