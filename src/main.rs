@@ -1,3 +1,5 @@
 //! The `modelship` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    modelship::cli::main()
+}

@@ -106,7 +106,7 @@ settings! {
     Models {
         "models" "FOLDER" = "models", "The model repository: every folder in it that holds a model.toml is served",
             |config, text| config.models = values::not_empty(text)?.into();
-        "default-model" "NAME", "The model that answers /predict/{n}; without it, the only model",
+        "default-model" "NAME", "The model that answers where a request names none, as /predict/21; without it, the only one",
             |config, text| config.default_model = Some(values::not_empty(text)?.to_owned());
         "version-policy" "POLICY" = "all", "Which versions of each model are served: all, latest:N, or specific:v1.0.0,v1.1.0",
             |config, text| config.version_policy = text.parse()?;
