@@ -84,6 +84,8 @@ pub async fn run_on(
         },
         metrics: metrics.clone(),
     };
+    // The port that was taken, where port 0 was asked for.
+    let address = listener.local_addr().unwrap_or(config.listen);
     let default_model = config.default_model.as_deref().map(Arc::from);
     let (mut manager, catalog) = Manager::new(
         &config.models,
@@ -112,7 +114,7 @@ pub async fn run_on(
         let (manager, pass) = prove.await.context("loading the models panicked")?;
         settled(&pass, &catalog, &config)?;
         readiness.enter(Stage::Ready);
-        tracing::info!(address = %config.listen, "ready");
+        tracing::info!(%address, "ready");
         tokio::spawn(watch::follow(manager, config.watch, config.watch_interval));
         std::future::pending::<anyhow::Result<()>>().await
     };

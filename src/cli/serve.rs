@@ -1,11 +1,22 @@
 //! `modelship serve`.
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::OsString,
+    process::{self, ExitCode},
+};
 
+use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 use super::{Usage, log};
-use crate::config::{Config, SETTINGS, Setting};
+use crate::{
+    app,
+    config::{Config, SETTINGS, Setting},
+};
 
 const ABOUT: &str = "Serves the models of a repository over HTTP and gRPC";
 
@@ -52,7 +63,43 @@ fn argument(setting: &'static Setting) -> Arg {
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let config = config(matches)?;
     log::start(config.log_format, &config.log_level)?;
-    anyhow::bail!("this build of modelship can't serve yet")
+    // Accepts, watches and waits; connections live on event loops of their own.
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    let ended = runtime.block_on(async {
+        // Before anything is ready: a signal from now on is not lost.
+        let shutdown = shutdown()?;
+        let listener = app::bind(&config).await?;
+        app::run(config, listener, shutdown).await
+    });
+    // A model that is still being loaded must not hold up the end.
+    runtime.shutdown_background();
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Done at the first SIGTERM or SIGINT. A second one ends the process at once,
+/// whatever is still in flight.
+fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
+    const WHY: &str = "signals can't be received";
+    let mut terminate = signal(SignalKind::terminate()).context(WHY)?;
+    let mut interrupt = signal(SignalKind::interrupt()).context(WHY)?;
+    Ok(async move {
+        let mut next = async move || {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        };
+        tracing::info!(signal = next().await, "asked to end");
+        tokio::spawn(async move {
+            let signal = next().await;
+            tracing::warn!(signal, "asked again: ending at once");
+            process::exit(1);
+        });
+    })
 }
 
 fn config(matches: &ArgMatches) -> Result<Config, Usage> {
