@@ -1,8 +1,8 @@
 //! The model repository: folders of `model.toml`, ONNX files and golden
 //! cases, as they stand in git.
 //!
-//! [`scan`] finds the versions that a folder holds, reading only manifests
-//! and golden cases. [`read`] reads one version's files, once, and proves
+//! [`scan()`] finds the versions that a folder holds, reading only manifests
+//! and golden cases. [`read()`] reads one version's files, once, and proves
 //! them: the bytes that were hashed are the bytes that it hands out.
 //! Nothing here runs a model.
 

@@ -1,6 +1,6 @@
 //! ONNX files as bytes: what can be known of one without running it.
 //!
-//! An ONNX file is one protobuf message. [`outline`] walks it and gives what
+//! An ONNX file is one protobuf message. [`outline()`] walks it and gives what
 //! checks and reviews need; [`stamp`] reads and writes the version in it.
 //! Whatever the bytes are, the walk ends, does not panic, and takes memory in
 //! proportion to the file.

@@ -69,7 +69,8 @@ macro_rules! halves {
 }
 halves!(f16, bf16);
 
-/// Appends `number` in JSON's form; see [`Number::write`].
+/// Appends `number` in JSON's form, with the fewest digits that read back as
+/// the same value; `false` for NaN and the infinities, which JSON has not.
 pub fn write_number<T: Number>(number: T, out: &mut Vec<u8>) -> bool {
     number.write(out)
 }

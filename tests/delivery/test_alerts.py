@@ -78,27 +78,21 @@ def test_the_rules_pass_their_unit_tests(tmp_path):
 
 def test_every_alert_is_seen_firing():
     tests = yaml.safe_load((ROOT / "tests/delivery/alerts_test.yaml").read_text())["tests"]
-    fired = {
-        case["alertname"] for test in tests for case in test["alert_rule_test"] if case.get("exp_alerts")
-    }
+    fired = {case["alertname"] for test in tests for case in test["alert_rule_test"] if case.get("exp_alerts")}
     alerts = {rule["alert"] for group in rules()["groups"] for rule in group["rules"] if "alert" in rule}
     # The slower two burn rates differ from the tested ones in numbers alone.
     assert alerts - fired == {"ModelshipErrorBudgetBurnSteady", "ModelshipErrorBudgetBurnDrip"}
 
 
 def test_every_query_is_promql(tmp_path):
-    group = [
-        {"record": f"q:{n}", "expr": query} for n, (_, query) in enumerate(sorted(queries().items()))
-    ]
+    group = [{"record": f"q:{n}", "expr": query} for n, (_, query) in enumerate(sorted(queries().items()))]
     (tmp_path / "q.yaml").write_text(yaml.safe_dump({"groups": [{"name": "q", "rules": group}]}))
     promtool("check", "rules", "q.yaml", cwd=tmp_path)
 
 
 def test_queries_ask_for_metrics_that_exist():
     every = queries() | {
-        rule.get("alert", rule.get("record")): rule["expr"]
-        for group in rules()["groups"]
-        for rule in group["rules"]
+        rule.get("alert", rule.get("record")): rule["expr"] for group in rules()["groups"] for rule in group["rules"]
     }
     for title, query in every.items():
         for metric in re.findall(r"\bmodelship_\w+", query):

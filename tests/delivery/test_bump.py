@@ -38,9 +38,7 @@ class Repository:
         shutil.copytree(GITOPS, self.clone / "gitops")
 
     def git(self, *args, cwd=None, check=True):
-        run = subprocess.run(
-            ["git", *args], cwd=cwd or self.clone, capture_output=True, text=True, check=False
-        )
+        run = subprocess.run(["git", *args], cwd=cwd or self.clone, capture_output=True, text=True, check=False)
         assert not check or run.returncode == 0, run.stderr
         return run.stdout.strip()
 
@@ -194,9 +192,7 @@ def test_a_separate_gitops_repository(repository, tmp_path):
         repository.git(*args, cwd=work)
     commit = repository.release(1)
     settings = repository.clone / "gitops/settings/settings.env"
-    text = settings.read_text().replace(
-        "GITOPS_URL=https://github.com/OWNER/modelship.git", f"GITOPS_URL={other}"
-    )
+    text = settings.read_text().replace("GITOPS_URL=https://github.com/OWNER/modelship.git", f"GITOPS_URL={other}")
     settings.write_text(text.replace("GITOPS_PATH=gitops", "GITOPS_PATH=."))
     run = bump(repository.clone, commit, 5)
     assert run.returncode == 0, run.stderr
@@ -233,9 +229,7 @@ def test_ten_at_once_all_land_or_give_way(repository):
     # The newest is deployed.
     assert repository.deployed() == (commits[-1], digest(9))
     # Linear: no merge, nothing rewritten, and one commit for each that says it was written.
-    log = repository.git(
-        "log", "--reverse", "--format=%P|%s|%H", f"{before}..main", cwd=repository.bare
-    ).splitlines()
+    log = repository.git("log", "--reverse", "--format=%P|%s|%H", f"{before}..main", cwd=repository.bare).splitlines()
     assert all(len(line.split("|")[0].split()) == 1 for line in log)
     repository.git("merge-base", "--is-ancestor", before, "main", cwd=repository.bare)
     released = [line.split("|")[1] for line in log if line.split("|")[1].startswith("Release")]
