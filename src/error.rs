@@ -68,6 +68,7 @@ pub struct Error {
     kind: Kind,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
+    counted: bool,
 }
 
 /// The result of anything on the request path.
@@ -112,6 +113,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
+            counted: false,
         }
     }
 
@@ -145,6 +147,19 @@ impl Error {
     /// How long the caller should wait before another try, where that helps.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// The same error, marked as counted under a model.
+    #[must_use]
+    pub fn counted(mut self) -> Self {
+        self.counted = true;
+        self
+    }
+
+    /// Whether the error stands in a model's figures already; where it does
+    /// not, the request reached no model.
+    pub fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// The same error with `context` before its message.

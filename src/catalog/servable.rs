@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc, time::Instant};
 use super::card::Card;
 use crate::{
     engine::Output,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     repository::{Manifest, ModelId},
     scheduler::{Answer, Request, Scheduler},
     telemetry::ModelMetrics,
@@ -66,16 +66,23 @@ impl Servable {
             Ok(()) => self.scheduler.submit(request).await,
             Err(error) => Err(error),
         };
-        in_flight.finish(match &result {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.kind()),
-        });
-        result
+        match result {
+            Ok(answer) => {
+                in_flight.finish(Ok(()));
+                Ok(answer)
+            }
+            Err(error) => {
+                in_flight.finish(Err(error.kind()));
+                Err(error.counted())
+            }
+        }
     }
 
-    /// Counts a request that was refused before it could be submitted.
-    pub fn count_refused(&self, kind: Kind) {
-        self.metrics.start().finish(Err(kind));
+    /// Counts a request that was refused before it could be submitted, and
+    /// gives its error back.
+    pub fn refused(&self, error: Error) -> Error {
+        self.metrics.start().finish(Err(error.kind()));
+        error.counted()
     }
 
     /// The output called `name` of `answer`.

@@ -1,7 +1,8 @@
 //! An engine for tests: it runs when the test says so, and fails on demand.
 //!
-//! The model file is a line of text: `fake OUTPUT_SCALE`. Its one input `x`
-//! and one output `y` are FP32 of shape `[N,1]`, and `y = scale * x`.
+//! A model file is any that holds the text `fake SCALE;`, such as an ONNX file
+//! with that producer. Its one input `x` and one output `y` are FP32 of shape
+//! `[N,1]`, and `y = SCALE * x`.
 
 use std::sync::{
     Arc, Condvar, Mutex, PoisonError,
@@ -102,11 +103,7 @@ impl FakeEngine {
 
 impl Engine for FakeEngine {
     fn load(&self, bytes: &ModelBytes, _threads: Threads) -> Result<Arc<dyn Model>, EngineError> {
-        let text = std::str::from_utf8(&bytes.graph)
-            .map_err(|_| EngineError::Load("not a fake model".to_owned()))?;
-        let scale = text
-            .strip_prefix("fake ")
-            .and_then(|n| n.trim().parse().ok())
+        let scale = scale_of(&bytes.graph)
             .ok_or_else(|| EngineError::Load("not a fake model".to_owned()))?;
         let spec = |name: &str| TensorSpec {
             name: name.into(),
@@ -128,6 +125,14 @@ impl Engine for FakeEngine {
     fn version(&self) -> String {
         "fake engine".to_owned()
     }
+}
+
+fn scale_of(graph: &[u8]) -> Option<f32> {
+    const MARK: &[u8] = b"fake ";
+    let at = graph.windows(MARK.len()).position(|w| w == MARK)?;
+    let rest = &graph[at + MARK.len()..];
+    let end = rest.iter().position(|&b| b == b';')?;
+    std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
 }
 
 struct FakeModel {

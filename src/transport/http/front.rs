@@ -53,12 +53,14 @@ pub(super) async fn pass(State(http): State<Http>, request: Request, next: Next)
 }
 
 fn report(http: &Http, error: &Error, id: &HeaderValue) {
+    if !error.is_counted() {
+        http.metrics.rejected(error.kind());
+    }
     let request_id = id.to_str().unwrap_or_default();
     match error.kind() {
         Kind::Internal => tracing::error!(request_id, "{error}"),
         _ => tracing::debug!(request_id, "{error}"),
     }
-    let _ = http;
 }
 
 /// The caller's own id, if it is one that can be sent back, else a new one.

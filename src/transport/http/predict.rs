@@ -104,7 +104,7 @@ async fn predict_number(
     number: &str,
     deadline: Option<Instant>,
 ) -> Result<Response> {
-    let input = read_number(lease, number).inspect_err(|e| lease.count_refused(e.kind()))?;
+    let input = read_number(lease, number).map_err(|e| lease.refused(e))?;
     let request = Request {
         inputs: vec![Some(input.clone())],
         deadline,
@@ -132,6 +132,7 @@ fn read_number(servable: &Servable, text: &str) -> Result<Tensor> {
     let (spec, shape) = number_input(servable)?;
     // The forms of JSON alone: Rust reads more, such as "inf" and "+1".
     let is_json = text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+        && text.ends_with(|c: char| c.is_ascii_digit())
         && serde_json::from_str::<&RawValue>(text).is_ok();
     let tensor = match spec.dtype {
         DType::Bytes | DType::Bool => None,
@@ -177,10 +178,10 @@ async fn predict_rows(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response> {
-    let refused = |e: &Error| lease.count_refused(e.kind());
-    let deadline = deadline(headers).inspect_err(refused)?;
-    let body = body::read(body, http.limits).await.inspect_err(refused)?;
-    let (inputs, count) = read_rows(lease, &body).inspect_err(refused)?;
+    let refused = |e| lease.refused(e);
+    let deadline = deadline(headers).map_err(refused)?;
+    let body = body::read(body, http.limits).await.map_err(refused)?;
+    let (inputs, count) = read_rows(lease, &body).map_err(refused)?;
     let answer = lease
         .infer(Request {
             inputs,
