@@ -30,6 +30,9 @@ use crate::scheduler::event_loop;
 /// How long a caller may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long a connection that has sent nothing is kept once the end has come.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+
 /// The most that a request's head may take, in bytes.
 const HEAD_LIMIT: usize = 64 * 1024;
 
@@ -116,7 +119,9 @@ impl EventLoops {
                 accepted = listener.accept() => self.take(accepted).await?,
             }
         }
-        // What the kernel has already accepted for us is ours to answer.
+        // What the kernel has already accepted for us is ours to answer; what
+        // comes after must not be accepted, or it would be reset.
+        refuse_new(&listener);
         while let Some(accepted) = ready(&listener).await {
             self.take(accepted).await?;
         }
@@ -241,12 +246,16 @@ async fn carry(
 ) {
     let _open = open;
     let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => TokioIo::new(stream),
+        Ok(stream) => stream,
         Err(error) => {
             tracing::warn!(%error, "a connection was dropped");
             return;
         }
     };
+    if !has_begun(&stream, &mut closing).await {
+        return;
+    }
+    let stream = TokioIo::new(stream);
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -264,6 +273,9 @@ async fn carry(
     let connection = builder.serve_connection(stream, TowerToHyperService::new(router));
     tokio::pin!(connection);
     let result = tokio::select! {
+        // The connection first: what has come is read before it is told to
+        // close, and so is answered.
+        biased;
         result = connection.as_mut() => result,
         () = announced(&mut closing) => {
             connection.as_mut().graceful_shutdown();
@@ -275,6 +287,37 @@ async fn carry(
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+/// Waits for the first byte. `false` when none comes in time: a connection
+/// that was opened and not used. One that was accepted just before the end is
+/// given a moment, since its request is on the way.
+async fn has_begun(stream: &TcpStream, closing: &mut watch::Receiver<bool>) -> bool {
+    let readable = async { stream.readable().await.is_ok() };
+    tokio::pin!(readable);
+    let wait = tokio::select! {
+        biased;
+        begun = &mut readable => return begun,
+        () = announced(closing) => LAST_MOMENT,
+        () = tokio::time::sleep(HEAD_TIMEOUT) => return false,
+    };
+    tokio::time::timeout(wait, readable).await.unwrap_or(false)
+}
+
+/// Keeps the kernel from accepting any more for `listener`: it drops their
+/// first packet, so that their next try finds the port closed.
+#[cfg(target_os = "linux")]
+fn refuse_new(listener: &TcpListener) {
+    const RETURN: u16 = 0x06;
+    const NOTHING: u32 = 0;
+    let drop_all = socket2::SockFilter::new(RETURN, 0, 0, NOTHING);
+    if let Err(error) = socket2::SockRef::from(listener).attach_filter(&[drop_all]) {
+        tracing::debug!(%error, "connections that come now may be reset");
+    }
+}
+
+/// Elsewhere there is no such means.
+#[cfg(not(target_os = "linux"))]
+fn refuse_new(_: &TcpListener) {}
 
 /// Waits until closing is announced.
 async fn announced(closing: &mut watch::Receiver<bool>) {

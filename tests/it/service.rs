@@ -77,7 +77,9 @@ impl Service {
     pub fn on(engine: Arc<dyn Engine>, models: &Path, flags: &[(&str, &str)]) -> Self {
         let service = Self::starting(engine, models, flags);
         loop {
-            if service.get("/readyz").status == 200 {
+            if try_send(&service.agent, &service.url("/readyz"), "GET", &[], b"")
+                .is_ok_and(|reply| reply.status == 200)
+            {
                 return service;
             }
             if service.thread.as_ref().is_some_and(|t| t.is_finished()) {
@@ -175,6 +177,16 @@ pub fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Reply {
+    try_send(agent, url, method, headers, body).expect("an answer")
+}
+
+pub fn try_send(
+    agent: &ureq::Agent,
+    url: &str,
+    method: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Reply, ureq::Error> {
     let mut request = http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -183,11 +195,10 @@ pub fn send(
         agent.run(request.body(()).expect("a request"))
     } else {
         agent.run(request.body(body).expect("a request"))
-    }
-    .expect("an answer");
-    Reply {
+    }?;
+    Ok(Reply {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
-        body: response.body_mut().read_to_string().expect("text"),
-    }
+        body: response.body_mut().read_to_string()?,
+    })
 }
