@@ -18,7 +18,10 @@ use crate::{
 
 #[test]
 fn while_draining_it_lives_and_is_not_ready() {
-    let mut service = Service::start(&models(), &[("default-model", "linear"), ("drain-pause", "60s")]);
+    let mut service = Service::start(
+        &models(),
+        &[("default-model", "linear"), ("drain-pause", "60s")],
+    );
     service.stop();
     loop {
         if service.get("/readyz").status == 503 {

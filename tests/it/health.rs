@@ -12,16 +12,29 @@ fn a_ready_service_says_so() {
     }
     let versions = service.get("/healthz").json()["versions"].clone();
     assert_eq!(versions.as_array().unwrap().len(), 2);
-    assert!(versions.as_array().unwrap().iter().all(|v| v["state"] == "READY"), "{versions}");
+    assert!(
+        versions
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|v| v["state"] == "READY"),
+        "{versions}"
+    );
 }
 
 #[test]
 fn a_card_shows_what_is_served_and_how_it_was_proved() {
     let commit = ("commit", "0123456789abcdef0123456789abcdef01234567");
-    let service = Service::start(&models(), &[commit, ("image", "ghcr.io/OWNER/modelship@sha256:0")]);
+    let service = Service::start(
+        &models(),
+        &[commit, ("image", "ghcr.io/OWNER/modelship@sha256:0")],
+    );
     let card = service.get("/models/linear").json();
     let manifest = std::fs::read_to_string(models().join("linear/model.toml")).unwrap();
-    assert!(manifest.contains(card["sha256"].as_str().unwrap()), "{card}");
+    assert!(
+        manifest.contains(card["sha256"].as_str().unwrap()),
+        "{card}"
+    );
     assert_eq!(card["version"], "v1.1.0");
     assert_eq!(card["commit"], commit.1);
     assert_eq!(card["signature"], "unsigned");
@@ -74,11 +87,32 @@ fn the_figures_count_each_request_once() {
         found.rsplit(' ').next().unwrap().parse().unwrap()
     };
     let linear = r#"{model="linear",version="v1.1.0""#;
-    assert_eq!(value(&format!(r#"modelship_requests_total{linear},outcome="success"}}"#)), 2.0);
-    assert_eq!(value(&format!(r#"modelship_requests_total{linear},outcome="invalid"}}"#)), 1.0);
-    assert_eq!(value(&format!("modelship_request_duration_seconds_count{linear}}}")), 3.0);
-    assert_eq!(value(&format!("modelship_queue_duration_seconds_count{linear}}}")), 2.0);
-    assert_eq!(value(&format!("modelship_requests_in_flight{linear}}}")), 0.0);
+    assert_eq!(
+        value(&format!(
+            r#"modelship_requests_total{linear},outcome="success"}}"#
+        )),
+        2.0
+    );
+    assert_eq!(
+        value(&format!(
+            r#"modelship_requests_total{linear},outcome="invalid"}}"#
+        )),
+        1.0
+    );
+    assert_eq!(
+        value(&format!(
+            "modelship_request_duration_seconds_count{linear}}}"
+        )),
+        3.0
+    );
+    assert_eq!(
+        value(&format!("modelship_queue_duration_seconds_count{linear}}}")),
+        2.0
+    );
+    assert_eq!(
+        value(&format!("modelship_requests_in_flight{linear}}}")),
+        0.0
+    );
     assert_eq!(value("modelship_models_loaded "), 2.0);
     assert_eq!(value("modelship_ready "), 1.0);
     assert!(text.contains(r#"outcome="not_found""#), "{text}");

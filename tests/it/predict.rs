@@ -39,8 +39,25 @@ fn a_number_is_written_as_its_type_holds_it() {
 fn what_is_no_number_gets_a_sentence() {
     let service = Service::start(&models(), &[("default-model", "linear")]);
     for text in [
-        "abc", "1e39", "-1e39", "NaN", "nan", "inf", "Infinity", "+1", "1.", ".5", "0x10", "1_000",
-        "%20", "21%20", "true", "null", "[1]", "%2221%22", "1e999999999",
+        "abc",
+        "1e39",
+        "-1e39",
+        "NaN",
+        "nan",
+        "inf",
+        "Infinity",
+        "+1",
+        "1.",
+        ".5",
+        "0x10",
+        "1_000",
+        "%20",
+        "21%20",
+        "true",
+        "null",
+        "[1]",
+        "%2221%22",
+        "1e999999999",
     ] {
         let reply = service.get(&format!("/predict/{text}"));
         assert_eq!(reply.status, 400, "{text}: {}", reply.body);
@@ -83,8 +100,18 @@ fn rows_by_position_and_by_name_are_the_same() {
     let json = by_name.json();
     assert_eq!(json["predictions"], serde_json::json!(["setosa"]));
     assert_eq!(json["model_version"], "v1.0.0");
-    let probabilities = json["outputs"].as_object().unwrap().values().next().unwrap();
-    let total: f64 = probabilities[0].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).sum();
+    let probabilities = json["outputs"]
+        .as_object()
+        .unwrap()
+        .values()
+        .next()
+        .unwrap();
+    let total: f64 = probabilities[0]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p.as_f64().unwrap())
+        .sum();
     assert!((total - 1.0).abs() < 1e-5, "{json}");
 }
 
@@ -140,5 +167,9 @@ fn without_a_default_a_model_must_be_named() {
     let service = Service::start(&models(), &[]);
     let reply = service.get("/predict/21");
     assert_eq!(reply.status, 404);
-    assert!(reply.error().contains("\"iris\", \"linear\""), "{}", reply.body);
+    assert!(
+        reply.error().contains("\"iris\", \"linear\""),
+        "{}",
+        reply.body
+    );
 }

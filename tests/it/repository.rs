@@ -51,7 +51,13 @@ impl Repository {
 pub fn fake_graph(version: &str, scale: f32) -> Vec<u8> {
     const PRODUCER_NAME: u8 = 0x12;
     let producer = format!("fake {scale};");
-    let mut file = vec![PRODUCER_NAME, u8::try_from(producer.len()).unwrap()];
+    // IR version 10.
+    let mut file = vec![
+        0x08,
+        10,
+        PRODUCER_NAME,
+        u8::try_from(producer.len()).unwrap(),
+    ];
     file.extend_from_slice(producer.as_bytes());
     // A graph of no nodes, called g.
     file.extend_from_slice(&[0x3a, 3, 0x12, 1, b'g']);

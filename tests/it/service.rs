@@ -102,7 +102,8 @@ impl Service {
                 .expect("a runtime");
             runtime.block_on(async move {
                 let listener = app::bind(&config).await?;
-                tell.send(listener.local_addr().expect("bound")).expect("told");
+                tell.send(listener.local_addr().expect("bound"))
+                    .expect("told");
                 app::run_on(engine, config, listener, async {
                     let _ = stopped.await;
                 })
