@@ -69,6 +69,14 @@ impl Scheduler {
         &self.plan
     }
 
+    /// Rows that are accepted and do not run yet.
+    pub fn waiting(&self) -> usize {
+        match &self.place {
+            Place::Inline(lanes) => lanes.waiting(),
+            Place::Threads(sender) => sender.waiting(),
+        }
+    }
+
     /// Runs one request, alone or in a batch. The inputs have been checked
     /// against the model's signature.
     ///
@@ -79,11 +87,20 @@ impl Scheduler {
     /// `Overloaded` when the queue is full, `Deadline` when the request's
     /// deadline passed before it ran, `Invalid` when the model itself refuses
     /// the inputs, `Internal` when a run fails.
-    pub async fn submit(&self, request: Request) -> Result<Answer> {
-        if let Some(deadline) = request.deadline
-            && deadline <= Instant::now()
-        {
-            return Err(request::late());
+    pub async fn submit(&self, mut request: Request) -> Result<Answer> {
+        let plan = &self.plan;
+        if request.priority > plan.priority_levels && plan.priority_levels > 0 {
+            return Err(Error::invalid(format!(
+                "the priority {} is not one of the model's {} levels; 1 is the most urgent",
+                request.priority, plan.priority_levels
+            )));
+        }
+        if let Some(deadline) = request.deadline {
+            if deadline <= Instant::now() {
+                return Err(request::late());
+            }
+        } else if let Some(timeout) = plan.default_timeout {
+            request.deadline = Instant::now().checked_add(timeout);
         }
         match &self.place {
             Place::Inline(lanes) => lanes.submit(request).await,

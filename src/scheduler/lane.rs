@@ -62,6 +62,10 @@ impl Lanes {
         Ok(Self { lanes })
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.state().rows).sum()
+    }
+
     pub(super) async fn submit(&self, request: Request) -> Result<Answer> {
         let index = event_loop::index();
         let lane = &self.lanes[index.unwrap_or(0) % self.lanes.len()];

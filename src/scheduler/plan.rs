@@ -62,8 +62,16 @@ pub struct Plan {
     /// How long an idle instance waits for a batch to fill.
     #[serde(rename = "max_queue_delay_microseconds", serialize_with = "micros")]
     pub max_queue_delay: Duration,
-    /// The priority of a request that names none; 1 is the most urgent.
+    /// Levels of priority, 1 the most urgent; 0 means that all are alike.
+    pub priority_levels: u32,
+    /// The level of a request that asks for none.
     pub default_priority: u32,
+    /// How long a request may wait that brings no deadline of its own.
+    #[serde(
+        rename = "default_timeout_microseconds",
+        serialize_with = "some_micros"
+    )]
+    pub default_timeout: Option<Duration>,
     /// How many instances run the model at once.
     pub instances: usize,
     /// Threads inside one run.
@@ -122,6 +130,7 @@ impl Plan {
         if batching == Batching::On && max_batch_size == 1 {
             batching = Batching::Off("a batch is no faster than its rows one by one".to_owned());
         }
+        let priority_levels = settings.priority_levels.unwrap_or(0);
         let instances = settings.instances.unwrap_or(if inline {
             host.event_loops
         } else {
@@ -136,7 +145,12 @@ impl Plan {
                 .max_queue_size
                 .unwrap_or_else(|| (max_batch_size * instances * 16).max(256)),
             max_queue_delay: settings.max_queue_delay.unwrap_or_default(),
-            default_priority: 1,
+            priority_levels,
+            default_priority: settings
+                .default_priority
+                .unwrap_or_else(|| priority_levels.div_ceil(2))
+                .min(priority_levels),
+            default_timeout: settings.default_timeout,
             instances,
             intra_threads,
             run,

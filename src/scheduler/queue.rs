@@ -72,9 +72,16 @@ pub(super) fn start(
 }
 
 impl Sender {
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.state().rows
+    }
+
     pub(super) async fn submit(&self, request: Request) -> Result<Answer> {
+        let limits = &self.queue.limits;
         let level = match request.priority {
-            0 => self.queue.limits.default_priority,
+            // Without levels all are alike, whatever they ask for.
+            _ if limits.default_priority == 0 => 0,
+            0 => limits.default_priority,
             level => level,
         };
         let deadline = request.deadline;

@@ -31,6 +31,13 @@ pub struct Settings {
     pub intra_threads: Option<usize>,
     /// Where the model runs.
     pub placement: Placement,
+    /// Levels of priority that callers may ask for, 1 the most urgent; with
+    /// none, all are alike.
+    pub priority_levels: Option<u32>,
+    /// The level of a request that asks for none.
+    pub default_priority: Option<u32>,
+    /// How long a request may wait that brings no deadline of its own.
+    pub default_timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -43,6 +50,9 @@ impl Settings {
             max_queue_delay: self.max_queue_delay.or(defaults.max_queue_delay),
             instances: self.instances.or(defaults.instances),
             intra_threads: self.intra_threads.or(defaults.intra_threads),
+            priority_levels: self.priority_levels.or(defaults.priority_levels),
+            default_priority: self.default_priority.or(defaults.default_priority),
+            default_timeout: self.default_timeout.or(defaults.default_timeout),
             placement: match self.placement {
                 Placement::Auto => defaults.placement,
                 placement => placement,

@@ -6,8 +6,10 @@
     reason = "a test ends where it can't go on, its functions outside #[test] included"
 )]
 
+mod batching;
 mod drain;
 mod health;
+mod hot_swap;
 mod predict;
 mod repository;
 mod service;

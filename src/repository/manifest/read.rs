@@ -207,6 +207,7 @@ fn tolerance(notes: &mut Notes<'_>, root: &mut Fields<'_>) -> Tolerance {
 fn scheduling(notes: &mut Notes<'_>, root: &mut Fields<'_>) -> Settings {
     const ROWS: usize = 1 << 20;
     const THREADS: usize = 1024;
+    const LEVELS: usize = 16;
     let mut settings = Settings::default();
     if let Some(mut table) = root.table(notes, "scheduling") {
         let mut number = |key, most| {
@@ -217,8 +218,14 @@ fn scheduling(notes: &mut Notes<'_>, root: &mut Fields<'_>) -> Settings {
         settings.max_queue_size = number("max_queue_size", ROWS);
         settings.instances = number("instances", THREADS);
         settings.intra_threads = number("intra_threads", THREADS);
+        let mut level = |key| number(key, LEVELS).and_then(|n| u32::try_from(n).ok());
+        settings.priority_levels = level("priority_levels");
+        settings.default_priority = level("default_priority");
         if let Some(delay) = table.get(notes, "max_queue_delay", delay) {
             settings.max_queue_delay = Some(delay.value);
+        }
+        if let Some(timeout) = table.get(notes, "default_timeout", delay) {
+            settings.default_timeout = Some(timeout.value);
         }
         if let Some(placement) = table.get(notes, "placement", placement) {
             settings.placement = placement.value;
