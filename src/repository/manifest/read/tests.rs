@@ -56,6 +56,7 @@ fn the_whole_manifest() {
         [labels]\nteam = \"pricing\"\n[golden]\nabsolute = 1\nrelative = 1e-3\n\
         [scheduling]\nmax_batch_size = 0x40\nmax_queue_size = 1_024\nmax_queue_delay = \"2ms\"\n\
         instances = 2\nintra_threads = 1\nplacement = \"threads\"\n\
+        priority_levels = 3\ndefault_priority = 1\ndefault_timeout = \"1s\"\n\
         [features]\nx = [\"a\", \"b\"]\n";
     let own = parse(&format!("license = \"MIT\"\n{}{more}", head())).unwrap();
     assert_eq!(own.license.as_deref(), Some("MIT"));
@@ -73,6 +74,9 @@ fn the_whole_manifest() {
         instances: Some(2),
         intra_threads: Some(1),
         placement: Placement::Threads,
+        priority_levels: Some(3),
+        default_priority: Some(1),
+        default_timeout: Some(Duration::from_secs(1)),
     };
     assert_eq!(own.scheduling, expected);
     assert_eq!(own.features["x"], ["a", "b"]);
