@@ -38,6 +38,9 @@ use crate::scheduler::Settings;
 /// instances = 1
 /// intra_threads = 1
 /// placement = "auto"               # or "inline" or "threads"
+/// priority_levels = 3              # 1 is the most urgent; left out: all alike
+/// default_priority = 2
+/// default_timeout = "1s"           # for requests without a deadline
 ///
 /// [features]                       # optional: names for an input's columns
 /// x = ["sepal_length", "sepal_width"]

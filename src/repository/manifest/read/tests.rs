@@ -96,7 +96,8 @@ fn an_unknown_key_is_named_with_its_line_and_a_guess() {
     assert_eq!(
         one("[scheduling]\nmax_batch = 4\n"),
         "models/linear/model.toml:8: key \"scheduling.max_batch\": unknown key; take it out; the keys \
-         here are max_batch_size, max_queue_size, instances, intra_threads, max_queue_delay, placement"
+         here are max_batch_size, max_queue_size, instances, intra_threads, priority_levels, \
+         default_priority, max_queue_delay, default_timeout, placement"
     );
     let nested = one("mode = 1\n");
     assert!(
