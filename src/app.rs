@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     scheduler::Host,
     telemetry::{BuildInfo, Metrics},
     transport::{
-        http::{Http, Limits, router},
+        http::{Context, Front, Http, Limits, router},
         readiness::{Readiness, Stage},
         serve::{Drain, Drained, EventLoops},
     },
@@ -93,7 +93,7 @@ pub async fn run_on(
         config.version_policy.clone(),
         default_model,
     );
-    let router = router(Http {
+    let http = Http::new(Context {
         catalog: catalog.clone(),
         readiness: readiness.clone(),
         metrics,
@@ -102,7 +102,8 @@ pub async fn run_on(
             body_timeout: BODY_TIMEOUT,
         },
     });
-    let loops = EventLoops::start(config.event_loops, &router)
+    let front = Front::new(http.clone(), router(http));
+    let loops = EventLoops::start(config.event_loops, &front)
         .context("the event loops can't be started")?;
 
     // Health is answered while models load; nothing else is ready yet.

@@ -8,21 +8,39 @@ mod models;
 mod predict;
 mod rows;
 
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     routing::{get, post},
 };
 
 use self::answer::Failure;
+pub use self::front::Front;
 use super::readiness::Readiness;
 use crate::{catalog::Catalog, error::Error, telemetry::Metrics};
 
-/// What the routes need to know.
+/// What the routes need to know. Clones share it.
 #[derive(Clone)]
-pub struct Http {
+pub struct Http(Arc<Context>);
+
+impl Http {
+    /// Shares `context` with the routes.
+    pub fn new(context: Context) -> Self {
+        Self(Arc::new(context))
+    }
+}
+
+impl Deref for Http {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.0
+    }
+}
+
+/// What the routes need to know.
+pub struct Context {
     /// What is served.
     pub catalog: Catalog,
     /// Whether to be sent traffic.
@@ -44,7 +62,6 @@ pub struct Limits {
 
 /// The routes.
 pub fn router(http: Http) -> Router {
-    let front = http.clone();
     Router::new()
         .route("/predict", post(predict::post_default))
         .route("/predict/", get(predict::nothing))
@@ -61,8 +78,6 @@ pub fn router(http: Http) -> Router {
         .route("/metrics", get(health::metrics))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::disable())
-        .layer(axum::middleware::from_fn_with_state(front, front::pass))
         .with_state(http)
 }
 

@@ -6,7 +6,7 @@
 //! finds ready in one turn runs as one batch (`scheduler::event_loop`).
 
 use std::{
-    future::Future,
+    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -14,7 +14,9 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -24,6 +26,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
 };
+use tower::Service;
 
 use crate::scheduler::event_loop;
 
@@ -42,6 +45,31 @@ const STREAMS: u32 = 256;
 /// HTTP/2 windows: large enough for a tensor not to wait for an update.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// What answers requests: a router, or what stands before one.
+pub trait Answers:
+    Service<
+        Request<Incoming>,
+        Response = Response,
+        Error = Infallible,
+        Future: Future<Output = Result<Response, Infallible>> + Send,
+    > + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: Service<
+            Request<Incoming>,
+            Response = Response,
+            Error = Infallible,
+            Future: Future<Output = Result<Response, Infallible>> + Send,
+        > + Clone
+        + Send
+        + 'static
+{
+}
 
 /// How the service ends.
 #[derive(Debug, Clone, Copy)]
@@ -76,14 +104,14 @@ struct EventLoop {
 }
 
 impl EventLoops {
-    /// Starts `count` event loops that answer by `router`.
+    /// Starts `count` event loops that answer by `service`.
     ///
     /// # Errors
     /// When a thread or its runtime can't be made.
-    pub fn start(count: usize, router: &Router) -> std::io::Result<Self> {
+    pub fn start(count: usize, service: &impl Answers) -> std::io::Result<Self> {
         let (closing, _) = watch::channel(false);
         let loops = (0..count.max(1))
-            .map(|index| EventLoop::start(index, router.clone(), closing.subscribe()))
+            .map(|index| EventLoop::start(index, service.clone(), closing.subscribe()))
             .collect::<std::io::Result<_>>()?;
         Ok(Self { loops, closing })
     }
@@ -188,7 +216,7 @@ impl EventLoops {
 impl EventLoop {
     fn start(
         index: usize,
-        router: Router,
+        service: impl Answers,
         closing: watch::Receiver<bool>,
     ) -> std::io::Result<Self> {
         let (connections, mut arriving) = mpsc::unbounded_channel();
@@ -212,7 +240,7 @@ impl EventLoop {
                             stream = arriving.recv() => {
                                 let Some(stream) = stream else { break };
                                 let open = Open(Arc::clone(&counted));
-                                let connection = carry(stream, router.clone(), closing.clone(), open);
+                                let connection = carry(stream, service.clone(), closing.clone(), open);
                                 tokio::spawn(connection);
                             }
                             () = announced(&mut closing) => break,
@@ -240,7 +268,7 @@ impl Drop for Open {
 /// drain waits for.
 async fn carry(
     stream: std::net::TcpStream,
-    router: Router,
+    service: impl Answers,
     mut closing: watch::Receiver<bool>,
     open: Open,
 ) {
@@ -270,7 +298,7 @@ async fn carry(
         .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let connection = builder.serve_connection(stream, TowerToHyperService::new(router));
+    let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
     tokio::pin!(connection);
     let result = tokio::select! {
         // The connection first: what has come is read before it is told to

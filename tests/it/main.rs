@@ -3,7 +3,9 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test ends where it can't go on, its functions outside #[test] included"
+    unreachable_pub,
+    reason = "a test ends where it can't go on, its functions outside #[test] included; and this \
+              crate has no outside"
 )]
 
 mod batching;

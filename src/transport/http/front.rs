@@ -1,17 +1,20 @@
 //! What happens to every request: its id, the log, and the count of what
 //! reached no model.
 
-use std::sync::{
-    LazyLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
 };
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
-use http::{HeaderName, HeaderValue, header};
+use axum::{Router, response::Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use pin_project_lite::pin_project;
+use tower::Service;
 
 use super::Http;
 use crate::{
@@ -25,31 +28,83 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken from a caller.
 const LONGEST_ID: usize = 128;
 
-/// Passes a request on to its route.
-pub(super) async fn pass(State(http): State<Http>, request: Request, next: Next) -> Response {
-    // Work that has gathered for longer than a turn runs first.
-    event_loop::turn();
-    let id = id_of(&request);
-    let method = request.method().clone();
-    let path = tracing::enabled!(tracing::Level::DEBUG).then(|| request.uri().path().to_owned());
-    let mut response = next.run(request).await;
-    if let Some(error) = response.extensions_mut().remove::<Error>() {
-        report(&http, &error, &id);
+/// The routes behind the front: what a connection is served by.
+#[derive(Clone)]
+pub struct Front {
+    http: Http,
+    router: Router,
+}
+
+impl Front {
+    /// Puts the front before `router`.
+    pub fn new(http: Http, router: Router) -> Self {
+        Self { http, router }
     }
-    if let Some(path) = path {
-        tracing::debug!(
-            request_id = id.to_str().unwrap_or_default(), %method, path,
-            status = response.status().as_u16(), "request"
-        );
+}
+
+impl<B> Service<Request<B>> for Front
+where
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Passing<<Router as Service<Request<B>>>::Future>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
-    if http.readiness.stage() == Stage::Draining {
-        // So that callers who keep connections open go elsewhere in time.
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // Work that has gathered for longer than a turn runs first.
+        event_loop::turn();
+        let id = id_of(request.headers());
+        let logged = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (request.method().clone(), request.uri().path().to_owned()));
+        Passing {
+            routed: self.router.call(request),
+            http: self.http.clone(),
+            id: Some(id),
+            logged,
+        }
     }
-    response.headers_mut().insert(REQUEST_ID, id);
-    response
+}
+
+pin_project! {
+    /// A request on its way through.
+    pub struct Passing<F> {
+        #[pin]
+        routed: F,
+        http: Http,
+        id: Option<HeaderValue>,
+        logged: Option<(Method, String)>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Passing<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = std::task::ready!(this.routed.poll(cx));
+        let id = this.id.take().unwrap_or(HeaderValue::from_static("0"));
+        if let Some(error) = response.extensions_mut().remove::<Error>() {
+            report(this.http, &error, &id);
+        }
+        if let Some((method, path)) = this.logged.take() {
+            tracing::debug!(
+                request_id = id.to_str().unwrap_or_default(), %method, path,
+                status = response.status().as_u16(), "request"
+            );
+        }
+        if this.http.readiness.stage() == Stage::Draining {
+            // So that callers who keep connections open go elsewhere in time.
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.headers_mut().insert(REQUEST_ID, id);
+        Poll::Ready(Ok(response))
+    }
 }
 
 fn report(http: &Http, error: &Error, id: &HeaderValue) {
@@ -64,8 +119,8 @@ fn report(http: &Http, error: &Error, id: &HeaderValue) {
 }
 
 /// The caller's own id, if it is one that can be sent back, else a new one.
-fn id_of(request: &Request) -> HeaderValue {
-    if let Some(id) = request.headers().get(&REQUEST_ID)
+fn id_of(headers: &HeaderMap) -> HeaderValue {
+    if let Some(id) = headers.get(&REQUEST_ID)
         && id.len() <= LONGEST_ID
         && id.to_str().is_ok_and(|id| !id.is_empty())
     {

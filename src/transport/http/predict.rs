@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::{
-    body::Body,
-    extract::{Path, State},
+    extract::{Path, Request, State},
     response::Response,
 };
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
@@ -19,7 +18,7 @@ use super::{
 use crate::{
     catalog::{Lease, Servable},
     error::{Error, Result},
-    scheduler::{Answer, Request},
+    scheduler::{self, Answer},
     tensor::{DType, Dim, Shape, Tensor, TensorSpec, json::read_data},
 };
 
@@ -34,43 +33,42 @@ pub(super) async fn nothing() -> Failure {
 /// `/predict/{n}`: the default model.
 pub(super) async fn get_default(
     State(http): State<Http>,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Failure> {
-    let number = last_segment(&uri)?;
+    let number = last_segment(request.uri())?;
     let lease = http.catalog.lease_default()?;
-    Ok(predict_number(&lease, &number, deadline(&headers)?).await?)
+    let deadline = deadline(request.headers())?;
+    Ok(predict_number(&lease, &number, deadline).await?)
 }
 
 /// `/predict/{model}/{n}`.
 pub(super) async fn get_named(
     State(http): State<Http>,
     Path((model, number)): Path<(String, String)>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Failure> {
     let lease = http.catalog.lease(&model, None)?;
-    Ok(predict_number(&lease, &number, deadline(&headers)?).await?)
+    let deadline = deadline(request.headers())?;
+    Ok(predict_number(&lease, &number, deadline).await?)
 }
 
 /// `POST /predict`: rows for the default model.
 pub(super) async fn post_default(
     State(http): State<Http>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Failure> {
     let lease = http.catalog.lease_default()?;
-    Ok(predict_rows(&http, &lease, &headers, body).await?)
+    Ok(predict_rows(&http, &lease, request).await?)
 }
 
 /// `POST /predict/{model}`.
 pub(super) async fn post_named(
     State(http): State<Http>,
     Path(model): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Failure> {
     let lease = http.catalog.lease(&model, None)?;
-    Ok(predict_rows(&http, &lease, &headers, body).await?)
+    Ok(predict_rows(&http, &lease, request).await?)
 }
 
 /// The text after the last slash, decoded.
@@ -105,7 +103,7 @@ async fn predict_number(
     deadline: Option<Instant>,
 ) -> Result<Response> {
     let input = read_number(lease, number).map_err(|e| lease.refused(e))?;
-    let request = Request {
+    let request = scheduler::Request {
         inputs: vec![Some(input.clone())],
         deadline,
         priority: 0,
@@ -136,6 +134,12 @@ fn read_number(servable: &Servable, text: &str) -> Result<Tensor> {
         && serde_json::from_str::<&RawValue>(text).is_ok();
     let tensor = match spec.dtype {
         DType::Bytes | DType::Bool => None,
+        // The usual type, without a detour.
+        DType::F32 if is_json => text
+            .parse::<f32>()
+            .ok()
+            .filter(|n| n.is_finite())
+            .and_then(|n| Tensor::new(shape, vec![n]).ok()),
         dtype if is_json => read_data(&spec.name, dtype, shape, &format!("[{text}]")).ok(),
         _ => None,
     };
@@ -172,18 +176,15 @@ struct Batch<'a> {
     rows: Vec<Row<'a>>,
 }
 
-async fn predict_rows(
-    http: &Http,
-    lease: &Lease,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response> {
+async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Response> {
     let refused = |e| lease.refused(e);
-    let deadline = deadline(headers).map_err(refused)?;
-    let body = body::read(body, http.limits).await.map_err(refused)?;
+    let deadline = deadline(request.headers()).map_err(refused)?;
+    let body = body::read(request.into_body(), http.limits)
+        .await
+        .map_err(refused)?;
     let (inputs, count) = read_rows(lease, &body).map_err(refused)?;
     let answer = lease
-        .infer(Request {
+        .infer(scheduler::Request {
             inputs,
             deadline,
             priority: 0,
