@@ -38,7 +38,7 @@ pub struct Pass {
     pub loaded: Vec<ModelId>,
     /// Versions that left.
     pub unloaded: Vec<ModelId>,
-    /// What failed, in words.
+    /// What failed: for whoever asked for the pass to log, or to end on.
     pub failures: Vec<LoadError>,
 }
 
@@ -131,7 +131,6 @@ impl Manager {
             Err(error) => {
                 self.failed.insert(id.clone(), fingerprint);
                 self.loader.metrics.load_failed(&id.name);
-                tracing::error!(model = %id.name, version = %id.version, "{error}");
                 // What serves under this version goes on serving, and the
                 // state says so.
                 let state = if served.is_some() {
@@ -211,7 +210,6 @@ impl Manager {
 
     fn report_problems(&self, problems: &[Problem]) {
         for problem in problems {
-            tracing::error!("{problem}");
             let folder = problem
                 .file
                 .parent()

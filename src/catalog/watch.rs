@@ -82,9 +82,11 @@ pub async fn follow(mut manager: Manager, watch: Watch, interval: Duration) {
         interval
     };
     let mut seen = Fingerprint::of(manager.root());
-    let mut done = seen;
+    // The pass before this saw the files at a moment that nobody knows here:
+    // the first look makes another, which loads nothing that is served.
+    let mut done = None;
     loop {
-        let wait = if seen == done { idle } else { interval };
+        let wait = if Some(seen) == done { idle } else { interval };
         let _ = tokio::time::timeout(wait, events.recv()).await;
         if wait == interval && watcher.is_some() {
             // Let a burst of writes settle.
@@ -94,11 +96,13 @@ pub async fn follow(mut manager: Manager, watch: Watch, interval: Duration) {
         let now = Fingerprint::of(manager.root());
         let still = now == seen;
         seen = now;
-        if now == done || !still {
+        if Some(now) == done || !still {
             continue;
         }
         let blocking = tokio::task::spawn_blocking(move || {
-            manager.pass();
+            for failure in manager.pass().failures {
+                tracing::error!("{failure}");
+            }
             manager
         });
         match blocking.await {
@@ -108,7 +112,7 @@ pub async fn follow(mut manager: Manager, watch: Watch, interval: Duration) {
                 return;
             }
         }
-        done = now;
+        done = Some(now);
     }
 }
 

@@ -1,9 +1,6 @@
 //! `modelship serve`.
 
-use std::{
-    ffi::OsString,
-    process::{self, ExitCode},
-};
+use std::{ffi::OsString, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
@@ -74,10 +71,17 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         let listener = app::bind(&config).await?;
         app::run(config, listener, shutdown).await
     });
-    // A model that is still being loaded must not hold up the end.
-    runtime.shutdown_background();
-    ended?;
-    Ok(ExitCode::SUCCESS)
+    if let Err(error) = &ended {
+        super::report(&format!("{error:#}"));
+    }
+    end(i32::from(ended.is_err()))
+}
+
+/// Ends the process without running what others have left for the end: ONNX
+/// Runtime's own would pull the ground from under a model that another thread
+/// is still loading or running, which ends in a segmentation fault.
+fn end(status: i32) -> ! {
+    signal_hook::low_level::exit(status)
 }
 
 /// Done at the first SIGTERM or SIGINT. A second one ends the process at once,
@@ -93,11 +97,13 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
                 _ = interrupt.recv() => "SIGINT",
             }
         };
-        tracing::info!(signal = next().await, "asked to end");
+        // Not within the record: what nobody logs is not evaluated.
+        let signal = next().await;
+        tracing::info!(signal, "asked to end");
         tokio::spawn(async move {
             let signal = next().await;
             tracing::warn!(signal, "asked again: ending at once");
-            process::exit(1);
+            end(1);
         });
     })
 }

@@ -1,6 +1,10 @@
 //! Where ONNX Runtime's shared library is found.
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use super::EngineError;
 
@@ -43,4 +47,22 @@ pub fn find() -> Result<PathBuf, EngineError> {
              executable, or in .tools/onnxruntime/lib: run scripts/setup"
         ))
     })
+}
+
+/// The version of the library at `path`, as the name of its symbols' version
+/// says it on Linux: `VERS_1.32.0`. The library's own call for it is out of
+/// reach of safe code, and its build information leaves it out.
+pub(super) fn version(path: &Path) -> Option<String> {
+    const MARK: &[u8] = b"VERS_";
+    // The names stand near the head of the file.
+    let mut head = Vec::new();
+    File::open(path)
+        .ok()?
+        .take(1 << 20)
+        .read_to_end(&mut head)
+        .ok()?;
+    let names = head.split(|&byte| byte == 0);
+    let name = names.filter_map(|name| name.strip_prefix(MARK)).next()?;
+    let plain = name.iter().all(|b| b.is_ascii_digit() || *b == b'.');
+    String::from_utf8(name.to_vec()).ok().filter(|_| plain)
 }

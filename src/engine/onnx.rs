@@ -19,13 +19,14 @@ use ort::{
 };
 
 use self::session::OnnxSession;
-use super::{Engine, EngineError, Model, ModelBytes, Session, Threads};
+use super::{Engine, EngineError, Model, ModelBytes, Session, Threads, library};
 use crate::tensor::Signature;
 
 /// ONNX Runtime, loaded into this process.
 #[derive(Debug, Clone)]
 pub struct OnnxRuntime {
     environment: Environment,
+    version: Option<String>,
 }
 
 /// The variable that keeps Microsoft's official builds from phoning home. It
@@ -65,7 +66,10 @@ impl OnnxRuntime {
             .with_telemetry(false)
             .build()
             .map_err(|e| unusable(&e))?;
-        Ok(Self { environment })
+        Ok(Self {
+            environment,
+            version: library::version(path),
+        })
     }
 }
 
@@ -86,10 +90,7 @@ impl Engine for OnnxRuntime {
     }
 
     fn version(&self) -> String {
-        let info = ort::info();
-        let version = info
-            .split_once("rel-")
-            .and_then(|(_, rest)| rest.split([',', ' ']).next());
+        let version = self.version.as_deref();
         format!(
             "ONNX Runtime {}",
             version.unwrap_or("of an unknown version")
