@@ -1,25 +1,24 @@
 //! JSON → tensor elements, straight into the tensor's own vector.
 
-use std::{cell::Cell, fmt, marker::PhantomData};
-
 use half::{bf16, f16};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 
+use super::{decimal::Decimal, scan::Scanner};
 use crate::{
     error::{Error, Result},
     tensor::{DType, Shape, Tensor},
 };
 
-/// Reads the JSON array `json`, flat or nested, as the elements of a tensor.
-/// `name` is the tensor's, for errors.
+/// Reads the JSON array `json` as the elements of a tensor: flat, or nested as
+/// `shape` says. `name` is the tensor's, for errors.
 ///
 /// # Errors
 /// `Invalid`, with the tensor's name, the index and the value that does not
-/// fit its type, or the number of elements that does not fill the shape.
+/// fit its type, or the nesting or the number of elements that does not fit
+/// the shape.
 pub fn read_data(name: &str, dtype: DType, shape: Shape, json: &str) -> Result<Tensor> {
     macro_rules! read {
         ($type:ty, $new:expr) => {
-            collect::<$type>(name, &shape, json).and_then(|e| $new(shape.clone(), e))
+            collect::<$type>(dtype, &shape, json).and_then(|e| $new(shape, e))
         };
     }
     match dtype {
@@ -41,268 +40,291 @@ pub fn read_data(name: &str, dtype: DType, shape: Shape, json: &str) -> Result<T
     .map_err(|e| e.within(format_args!("the tensor \"{name}\"")))
 }
 
-fn collect<T: FromJson>(name: &str, shape: &Shape, json: &str) -> Result<Vec<T>> {
+/// Ranks beyond this are refused: no model has so many dimensions, and the
+/// nesting is read by recursion.
+const MOST_DIMENSIONS: usize = 64;
+
+fn collect<T: Element>(dtype: DType, shape: &Shape, json: &str) -> Result<Vec<T>> {
     let expected = shape
         .elements()
         .ok_or_else(|| Error::invalid(format!("the shape {shape} is larger than memory")))?;
-    // A claimed shape must not allocate more than the text could fill: each
-    // element takes at least two characters.
-    let mut elements = Vec::with_capacity(expected.min(json.len() / 2 + 1));
-    let failed = Cell::new(false);
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let read = Nested {
-        out: &mut elements,
+    if shape.len() > MOST_DIMENSIONS {
+        return Err(Error::invalid(format!(
+            "it has {} dimensions, and {MOST_DIMENSIONS} are the most",
+            shape.len()
+        )));
+    }
+    let mut reader = Reader {
+        scanner: Scanner::new(json),
+        dtype,
+        shape,
         expected,
-        depth: 0,
-        failed: &failed,
-        name: PhantomData,
+        // A claimed shape must not allocate more than the text could fill:
+        // each element takes at least two characters.
+        out: Vec::with_capacity(expected.min(json.len() / 2 + 1)),
+    };
+    reader.whole()?;
+    if let Some(byte) = reader.scanner.peek() {
+        return Err(Error::invalid(format!(
+            "its data goes on after its end, with \"{}\"",
+            char::from(byte).escape_debug()
+        )));
     }
-    .deserialize(&mut deserializer)
-    .and_then(|()| deserializer.end());
-    let _ = name;
-    match read {
-        Ok(()) => Ok(elements),
-        Err(e) if failed.get() => {
-            // serde_json adds the place in the text, which is not the
-            // caller's body: cut it off.
-            let text = e.to_string();
-            let text = text.split(" at line ").next().unwrap_or_default();
-            Err(Error::invalid(text.to_owned()))
-        }
-        Err(e) => Err(Error::invalid(format!(
-            "its data is not a JSON array of elements: {e}"
-        ))),
-    }
+    Ok(reader.out)
 }
 
-/// Reads one level of the array, or one element.
-struct Nested<'a, T> {
-    out: &'a mut Vec<T>,
+/// Reads the elements of one tensor.
+struct Reader<'a, T> {
+    scanner: Scanner<'a>,
+    dtype: DType,
+    shape: &'a Shape,
     expected: usize,
-    depth: usize,
-    failed: &'a Cell<bool>,
-    name: PhantomData<T>,
+    out: Vec<T>,
 }
 
-impl<T: FromJson> Nested<'_, T> {
-    fn push<E: serde::de::Error>(
-        self,
-        element: Option<T>,
-        shown: &dyn fmt::Display,
-    ) -> Result<(), E> {
-        let index = self.out.len();
-        if index >= self.expected {
-            self.failed.set(true);
-            return Err(E::custom(format_args!(
-                "it has more elements than the {} of its shape",
+impl<T: Element> Reader<'_, T> {
+    fn whole(&mut self) -> Result<()> {
+        match self.scanner.peek() {
+            Some(b'[') => {}
+            // The nested form of a scalar is no list at all.
+            Some(_) if self.shape.is_empty() => return self.element(),
+            _ => return Err(self.malformed("is not a list of elements")),
+        }
+        let mut ahead = Scanner::new(self.scanner.rest());
+        if ahead.take(b'[') && ahead.peek() == Some(b'[') {
+            if self.shape.len() < 2 {
+                return Err(Error::invalid(format!(
+                    "its data is nested, and the shape {} is not: give one flat list",
+                    self.shape
+                )));
+            }
+            return self.level(0);
+        }
+        self.list(self.expected)?;
+        if self.out.len() < self.expected {
+            return Err(Error::invalid(format!(
+                "{} elements do not fill the shape {}, which takes {}",
+                self.out.len(),
+                self.shape,
                 self.expected
             )));
         }
-        let Some(element) = element else {
-            self.failed.set(true);
-            return Err(E::custom(format_args!(
-                "the value {shown} at index {index} does not fit {}",
-                T::DTYPE
-            )));
-        };
-        self.out.push(element);
         Ok(())
     }
-}
 
-impl<'de, T: FromJson> DeserializeSeed<'de> for Nested<'_, T> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-/// Nesting beyond this is refused: no tensor has so many dimensions.
-const MAX_DEPTH: usize = 64;
-
-impl<'de, T: FromJson> Visitor<'de> for Nested<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an array of {}", T::DTYPE)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        if self.depth >= MAX_DEPTH {
-            self.failed.set(true);
-            return Err(A::Error::custom(format_args!(
-                "it is nested deeper than {MAX_DEPTH}"
-            )));
+    /// Reads the lists of dimension `depth` and all within.
+    fn level(&mut self, depth: usize) -> Result<()> {
+        let size = self.shape[depth];
+        let is_innermost = depth + 1 == self.shape.len();
+        if self.scanner.peek() != Some(b'[') {
+            return Err(self.ragged(depth, "a single element stands where a list is due"));
         }
-        while seq
-            .next_element_seed(Nested {
-                out: &mut *self.out,
-                expected: self.expected,
-                depth: self.depth + 1,
-                failed: self.failed,
-                name: PhantomData,
-            })?
-            .is_some()
-        {}
-        Ok(())
+        if is_innermost {
+            let before = self.out.len();
+            self.list(before + size)?;
+            if self.out.len() - before != size {
+                return Err(self.ragged(depth, "a list has too few elements"));
+            }
+            return Ok(());
+        }
+        self.scanner.take(b'[');
+        let mut count = 0;
+        if !self.scanner.take(b']') {
+            loop {
+                if count == size {
+                    return Err(self.ragged(depth, "a list has too many parts"));
+                }
+                self.level(depth + 1)?;
+                count += 1;
+                if self.scanner.take(b',') {
+                    continue;
+                }
+                if self.scanner.take(b']') {
+                    break;
+                }
+                return Err(self.malformed("lacks a comma or a bracket"));
+            }
+        }
+        if count == size {
+            Ok(())
+        } else {
+            Err(self.ragged(depth, "a list has too few parts"))
+        }
     }
 
-    fn visit_bool<E: serde::de::Error>(self, v: bool) -> Result<(), E> {
-        self.push(T::from_bool(v), &v)
+    /// Reads a list without lists in it, until there are `most` elements in
+    /// all.
+    #[inline]
+    fn list(&mut self, most: usize) -> Result<()> {
+        self.scanner.take(b'[');
+        if self.scanner.take(b']') {
+            return Ok(());
+        }
+        loop {
+            if self.out.len() == most {
+                if most < self.expected {
+                    return Err(self.ragged(self.shape.len() - 1, "a list has too many elements"));
+                }
+                return Err(Error::invalid(format!(
+                    "it has more elements than the {} of its shape {}",
+                    self.expected, self.shape
+                )));
+            }
+            self.element()?;
+            if self.scanner.take(b',') {
+                continue;
+            }
+            if self.scanner.take(b']') {
+                return Ok(());
+            }
+            return Err(self.malformed("lacks a comma or a bracket"));
+        }
     }
 
-    fn visit_u64<E: serde::de::Error>(self, v: u64) -> Result<(), E> {
-        self.push(T::from_int(i128::from(v)), &v)
+    #[inline]
+    fn element(&mut self) -> Result<()> {
+        let first = self.scanner.peek();
+        let start = self.scanner.at();
+        if let Some(first) = first
+            && let Some(element) = T::read(first, &mut self.scanner)
+        {
+            self.out.push(element);
+            return Ok(());
+        }
+        Err(self.unfit(first, start))
     }
 
-    fn visit_i64<E: serde::de::Error>(self, v: i64) -> Result<(), E> {
-        self.push(T::from_int(i128::from(v)), &v)
+    #[cold]
+    fn unfit(&self, first: Option<u8>, start: usize) -> Error {
+        match first {
+            None => self.malformed("ends before its last bracket"),
+            Some(b'[') => self.ragged(
+                self.shape.len().saturating_sub(1),
+                "a list stands where an element is due",
+            ),
+            Some(_) => Error::invalid(format!(
+                "the value {} at index {} does not fit {}",
+                self.scanner.shown(start),
+                self.out.len(),
+                self.dtype
+            )),
+        }
     }
 
-    fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<(), E> {
-        self.push(T::from_double(v), &v)
+    #[cold]
+    fn malformed(&self, what: &str) -> Error {
+        Error::invalid(format!(
+            "its data {what} (after {} elements): it must be a JSON list",
+            self.out.len()
+        ))
     }
 
-    fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<(), E> {
-        self.push(T::from_text(v), &format_args!("{v:?}"))
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.push(None, &"null")
+    #[cold]
+    fn ragged(&self, depth: usize, what: &str) -> Error {
+        Error::invalid(format!(
+            "its data is not nested as the shape {} says: {what}, in dimension {depth}, after {} \
+             elements; nest it so, or give one flat list",
+            self.shape,
+            self.out.len()
+        ))
     }
 }
 
 /// An element as it may stand in JSON.
-trait FromJson: Sized {
-    const DTYPE: DType;
-    fn from_bool(_: bool) -> Option<Self> {
-        None
-    }
-    fn from_int(_: i128) -> Option<Self> {
-        None
-    }
-    fn from_double(_: f64) -> Option<Self> {
-        None
-    }
-    fn from_text(_: &str) -> Option<Self> {
-        None
-    }
+trait Element: Sized {
+    /// Reads the element that begins with `first`. `None` for what does not
+    /// fit the type.
+    fn read(first: u8, scanner: &mut Scanner<'_>) -> Option<Self>;
 }
 
-impl FromJson for bool {
-    const DTYPE: DType = DType::Bool;
-    fn from_bool(v: bool) -> Option<Self> {
-        Some(v)
-    }
-    fn from_int(v: i128) -> Option<Self> {
-        match v {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
+impl Element for bool {
+    fn read(first: u8, scanner: &mut Scanner<'_>) -> Option<Self> {
+        match first {
+            b't' => scanner.take_word("true").then_some(true),
+            b'f' => scanner.take_word("false").then_some(false),
+            _ => match u8::read(first, scanner)? {
+                0 => Some(false),
+                1 => Some(true),
+                _ => None,
+            },
         }
     }
 }
 
-impl FromJson for String {
-    const DTYPE: DType = DType::Bytes;
-    fn from_text(v: &str) -> Option<Self> {
-        Some(v.to_owned())
+impl Element for String {
+    fn read(_first: u8, scanner: &mut Scanner<'_>) -> Option<Self> {
+        scanner.string()
     }
 }
 
 macro_rules! integers {
-    ($($type:ty => $dtype:ident),+) => {
-        $(impl FromJson for $type {
-            const DTYPE: DType = DType::$dtype;
-            fn from_int(v: i128) -> Option<Self> {
-                Self::try_from(v).ok()
-            }
-            /// `3.0` is an integer to many writers of JSON.
-            #[expect(clippy::cast_possible_truncation, reason = "checked to be integral and in range")]
-            fn from_double(v: f64) -> Option<Self> {
-                (v.fract() == 0.0 && v.abs() < 9.007_199_254_740_992e15)
-                    .then(|| Self::try_from(v as i64).ok())
-                    .flatten()
+    ($($type:ty),+) => {
+        $(impl Element for $type {
+            #[inline]
+            fn read(_first: u8, scanner: &mut Scanner<'_>) -> Option<Self> {
+                let number = scanner.number()?;
+                let magnitude = if number.exponent == 0 && !number.is_long {
+                    i128::from(number.digits)
+                } else {
+                    integral(number)?
+                };
+                Self::try_from(if number.is_negative { -magnitude } else { magnitude }).ok()
             }
         })+
     };
 }
-integers!(u8 => U8, u16 => U16, u32 => U32, u64 => U64, i8 => I8, i16 => I16, i32 => I32, i64 => I64);
+integers!(u8, u16, u32, u64, i8, i16, i32, i64);
+
+/// The magnitude of a number written otherwise than as a short integer, where
+/// it is integral: `3.0` and `1e3` are integers to many writers of JSON.
+#[cold]
+fn integral(number: Decimal<'_>) -> Option<i128> {
+    if number.is_long {
+        let digits = number.text.trim_start_matches('-');
+        return digits.parse::<u64>().ok().map(i128::from);
+    }
+    if number.digits == 0 {
+        return Some(0);
+    }
+    let power = u32::try_from(number.exponent.unsigned_abs()).ok()?;
+    let scale = 10i128.checked_pow(power)?;
+    let digits = i128::from(number.digits);
+    if number.exponent >= 0 {
+        digits.checked_mul(scale)
+    } else {
+        (digits % scale == 0).then_some(digits / scale)
+    }
+}
 
 macro_rules! floats {
-    ($($type:ty => $dtype:ident by $narrow:expr),+) => {
-        $(impl FromJson for $type {
-            const DTYPE: DType = DType::$dtype;
-            #[expect(clippy::cast_precision_loss, reason = "rounding to the nearest is what a float does")]
-            fn from_int(v: i128) -> Option<Self> {
-                Self::from_double(v as f64)
-            }
-            fn from_double(v: f64) -> Option<Self> {
-                let narrow: $type = $narrow(v);
-                narrow.is_finite().then_some(narrow)
-            }
-            fn from_text(v: &str) -> Option<Self> {
-                Some(match v {
-                    "NaN" => $narrow(f64::NAN),
-                    "Infinity" => $narrow(f64::INFINITY),
-                    "-Infinity" => $narrow(f64::NEG_INFINITY),
-                    _ => return None,
-                })
+    ($($type:ty, $nearest:ident;)+) => {
+        $(impl Element for $type {
+            #[inline]
+            fn read(first: u8, scanner: &mut Scanner<'_>) -> Option<Self> {
+                if first == b'"' {
+                    return special(scanner).map(|(n, i)| match (n, i) {
+                        (_, false) => <$type>::NAN,
+                        (false, true) => <$type>::INFINITY,
+                        (true, true) => <$type>::NEG_INFINITY,
+                    });
+                }
+                Some(scanner.number()?.$nearest()).filter(|value| value.is_finite())
             }
         })+
     };
 }
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "out of range becomes infinite, which is refused"
-)]
-fn single(v: f64) -> f32 {
-    v as f32
-}
-floats!(f16 => F16 by f16::from_f64, bf16 => BF16 by bf16::from_f64, f32 => F32 by single, f64 => F64 by f64::from);
+floats! { f16, to_f16; bf16, to_bf16; f32, to_f32; f64, to_f64; }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(dtype: DType, shape: &[usize], json: &str) -> String {
-        read_data("x", dtype, Shape::new(shape), json)
-            .unwrap_err()
-            .message()
-            .to_owned()
-    }
-
-    #[test]
-    fn flat_and_nested_are_the_same() {
-        let flat = read_data("x", DType::F32, Shape::from([2, 2]), "[1,2,3,4]").unwrap();
-        let nested = read_data("x", DType::F32, Shape::from([2, 2]), "[[1,2],[3,4]]").unwrap();
-        assert_eq!(flat, nested);
-    }
-
-    #[test]
-    fn a_value_out_of_range_is_named() {
-        let text = error(DType::U8, &[2], "[1,300]");
-        assert!(
-            text.contains("\"x\"")
-                && text.contains("300")
-                && text.contains("index 1")
-                && text.contains("UINT8"),
-            "{text}"
-        );
-        assert!(error(DType::F32, &[1], "[1e39]").contains("1e39"));
-    }
-
-    #[test]
-    fn large_integers_survive() {
-        let n = i64::MAX - 1;
-        let tensor = read_data("x", DType::I64, Shape::from([1]), &format!("[{n}]")).unwrap();
-        assert_eq!(tensor.elements::<i64>().unwrap()[0], n);
-    }
-
-    #[test]
-    fn counts_must_fit() {
-        assert!(error(DType::I32, &[3], "[1,2]").contains("fill"));
-        assert!(error(DType::I32, &[1], "[1,2]").contains("more elements"));
-    }
+/// The strings for what JSON has no number for: whether it is negative, and
+/// whether it is infinite.
+#[cold]
+fn special(scanner: &mut Scanner<'_>) -> Option<(bool, bool)> {
+    [
+        ("\"NaN\"", (false, false)),
+        ("\"Infinity\"", (false, true)),
+        ("\"-Infinity\"", (true, true)),
+    ]
+    .into_iter()
+    .find(|(word, _)| scanner.take_word(word))
+    .map(|(_, value)| value)
 }

@@ -1,41 +1,135 @@
 //! Tensor elements → JSON.
 
-use crate::tensor::{DType, Data, Tensor};
+use half::{bf16, f16};
+
+use super::decimal::narrow;
+use crate::tensor::{DType, Element, Tensor};
 
 /// Appends the elements of `tensor` as one flat JSON array. NaN and the
-/// infinities become strings.
+/// infinities become strings. What is written reads back as the same bits,
+/// but for the payload of a NaN.
 pub fn write_data(tensor: &Tensor, out: &mut Vec<u8>) {
     out.push(b'[');
-    for index in 0..tensor.len() {
-        if index > 0 {
-            out.push(b',');
-        }
-        if !tensor.write_element(index, out) {
-            out.extend_from_slice(special(tensor, index).as_bytes());
+    match tensor.dtype() {
+        DType::Bool => list::<u8>(tensor, out, 6, |flag, out| {
+            out.extend_from_slice(if flag == 0 { b"false" } else { b"true" });
+        }),
+        DType::U8 => integers::<u8>(tensor, out),
+        DType::U16 => integers::<u16>(tensor, out),
+        DType::U32 => integers::<u32>(tensor, out),
+        DType::U64 => integers::<u64>(tensor, out),
+        DType::I8 => integers::<i8>(tensor, out),
+        DType::I16 => integers::<i16>(tensor, out),
+        DType::I32 => integers::<i32>(tensor, out),
+        DType::I64 => integers::<i64>(tensor, out),
+        DType::F16 => list::<f16>(tensor, out, 9, |half, out| {
+            let is_same = |value| narrow_f16(value) == half.to_bits();
+            double(shortest(half.to_f64(), is_same), out);
+        }),
+        DType::BF16 => list::<bf16>(tensor, out, 9, |half, out| {
+            let is_same = |value| narrow_bf16(value) == half.to_bits();
+            double(shortest(half.to_f64(), is_same), out);
+        }),
+        DType::F32 => list::<f32>(tensor, out, 13, single),
+        DType::F64 => list::<f64>(tensor, out, 21, double),
+        DType::Bytes => {
+            for (index, text) in tensor.strings().unwrap_or_default().iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                // Writing text to a vector can't fail.
+                let _ = serde_json::to_writer(&mut *out, text);
+            }
         }
     }
     out.push(b']');
 }
 
-/// The string for an element that JSON has no number for.
-fn special(tensor: &Tensor, index: usize) -> &'static str {
-    let Data::Fixed(dtype, bytes) = tensor.data() else {
-        return "null";
-    };
-    let size = dtype.size().unwrap_or(1);
-    let bytes = &bytes[index * size..(index + 1) * size];
-    let value = match (dtype, bytes) {
-        (DType::F16, &[a, b]) => half::f16::from_le_bytes([a, b]).to_f64(),
-        (DType::BF16, &[a, b]) => half::bf16::from_le_bytes([a, b]).to_f64(),
-        (DType::F32, &[a, b, c, d]) => f64::from(f32::from_le_bytes([a, b, c, d])),
-        (DType::F64, _) => bytes.try_into().map_or(f64::NAN, f64::from_le_bytes),
-        _ => return "null",
-    };
-    if value == f64::INFINITY {
-        "\"Infinity\""
-    } else if value == f64::NEG_INFINITY {
-        "\"-Infinity\""
-    } else {
-        "\"NaN\""
+/// Appends every element of `tensor`, each of about `width` characters.
+fn list<T: Element>(
+    tensor: &Tensor,
+    out: &mut Vec<u8>,
+    width: usize,
+    write: impl Fn(T, &mut Vec<u8>),
+) {
+    let elements = tensor.elements::<T>().unwrap_or_default();
+    out.reserve(elements.len() * width);
+    for (index, &element) in elements.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(element, out);
     }
+}
+
+fn integers<T: Element + itoa::Integer>(tensor: &Tensor, out: &mut Vec<u8>) {
+    list::<T>(tensor, out, 2 + 2 * size_of::<T>(), |value, out| {
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    });
+}
+
+macro_rules! floats {
+    ($($name:ident, $type:ty;)+) => {
+        $(#[inline]
+        fn $name(value: $type, out: &mut Vec<u8>) {
+            if !value.is_finite() {
+                return special(f64::from(value), out);
+            }
+            let mut buffer = zmij::Buffer::new();
+            let text = buffer.format_finite(value);
+            out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+        })+
+    };
+}
+floats! { single, f32; double, f64; }
+
+#[cold]
+fn special(value: f64, out: &mut Vec<u8>) {
+    out.extend_from_slice(if value.is_nan() {
+        b"\"NaN\""
+    } else if value > 0.0 {
+        b"\"Infinity\""
+    } else {
+        b"\"-Infinity\""
+    });
+}
+
+fn narrow_f16(value: f64) -> u16 {
+    narrow::<10, 5>(value, |_| std::cmp::Ordering::Equal)
+}
+
+fn narrow_bf16(value: f64) -> u16 {
+    narrow::<7, 8>(value, |_| std::cmp::Ordering::Equal)
+}
+
+/// The number of the fewest digits for which `is_same` holds, near `half`:
+/// five digits tell any two halves apart.
+fn shortest(half: f64, is_same: impl Fn(f64) -> bool) -> f64 {
+    if half == 0.0 || !half.is_finite() {
+        return half;
+    }
+    let first = decimal_place(half);
+    for last in (first - 4..=first).rev() {
+        let candidate = scaled((half / 10f64.powi(last)).round(), last);
+        if is_same(candidate) {
+            return candidate;
+        }
+    }
+    half
+}
+
+/// The `f64` nearest to `digits` × 10^`power`: that is what its text reads
+/// back as.
+fn scaled(digits: f64, power: i32) -> f64 {
+    match power {
+        0..=22 => digits * 10f64.powi(power),
+        -22..0 => digits / 10f64.powi(-power),
+        _ => format!("{digits}e{power}").parse().unwrap_or(f64::NAN),
+    }
+}
+
+/// The power of ten of the first digit of `value`.
+#[expect(clippy::cast_possible_truncation, reason = "between -45 and 39")]
+fn decimal_place(value: f64) -> i32 {
+    value.abs().log10().floor() as i32
 }
