@@ -1,3 +1,5 @@
+//! JSON data, read and written.
+
 use half::{bf16, f16};
 use proptest::prelude::*;
 
