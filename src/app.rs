@@ -106,6 +106,7 @@ pub async fn run_on(
     let loops = EventLoops::start(config.event_loops, &front)
         .context("the event loops can't be started")?;
 
+    let busy = manager.busy();
     // Health is answered while models load; nothing else is ready yet.
     let prove = tokio::task::spawn_blocking(move || {
         let pass = manager.pass();
@@ -133,6 +134,13 @@ pub async fn run_on(
             drained.context("the listener failed")?
         }
     };
+    // A load that is under way is waited for, and none begins.
+    let idle = tokio::time::timeout(drain.timeout, busy.lock_owned()).await;
+    match idle {
+        // Kept to the end of the process.
+        Ok(guard) => std::mem::forget(guard),
+        Err(_) => tracing::warn!("ending while a model is being loaded"),
+    }
     match drained {
         Drained::Whole => tracing::info!("every request was answered; ending"),
         Drained::Cut(open) => tracing::warn!(

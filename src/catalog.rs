@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 pub use self::{
     card::{Card, Origin},
     loader::{LoadError, Loader},
-    manager::{Manager, Pass},
+    manager::{Busy, Manager, Pass},
     policy::VersionPolicy,
     servable::{Lease, Servable},
     state::{State, VersionState},

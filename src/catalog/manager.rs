@@ -29,7 +29,12 @@ pub struct Manager {
     /// Versions that failed, and what their folder looked like: tried again
     /// when it has changed.
     failed: HashMap<ModelId, Fingerprint>,
+    busy: Busy,
 }
+
+/// Held while a pass is under way. The process must not end meanwhile: the
+/// native library would be taken down under a thread that runs in it.
+pub type Busy = Arc<tokio::sync::Mutex<()>>;
 
 /// What one pass over the repository did.
 #[derive(Debug, Default)]
@@ -57,6 +62,7 @@ impl Manager {
             root: root.to_owned(),
             policy,
             failed: HashMap::new(),
+            busy: Busy::default(),
         };
         (manager, catalog)
     }
@@ -66,9 +72,18 @@ impl Manager {
         &self.root
     }
 
+    /// What is held while a pass is under way; who holds it keeps the next
+    /// from beginning.
+    pub fn busy(&self) -> Busy {
+        Arc::clone(&self.busy)
+    }
+
     /// One pass: scans, loads what is new, and retires what has gone. Blocks
-    /// for as long as loads take.
+    /// for as long as loads take,
+    /// so it must not be called on a thread that runs a runtime.
     pub fn pass(&mut self) -> Pass {
+        let busy = Arc::clone(&self.busy);
+        let _busy = busy.blocking_lock();
         let Scan {
             candidates,
             problems,

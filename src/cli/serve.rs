@@ -1,6 +1,10 @@
 //! `modelship serve`.
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::OsString,
+    process::{self, ExitCode},
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command, parser::ValueSource, value_parser};
@@ -16,6 +20,9 @@ use crate::{
 };
 
 const ABOUT: &str = "Serves the models of a repository over HTTP and gRPC";
+
+/// A second signal this long after the first means impatience.
+const ASKED_TWICE: Duration = Duration::from_secs(1);
 
 const MORE: &str = "\
 Every setting is a flag, a variable and a key of the file that --config names. The variable is
@@ -97,13 +104,18 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
                 _ = interrupt.recv() => "SIGINT",
             }
         };
-        // Not within the record: what nobody logs is not evaluated.
         let signal = next().await;
         tracing::info!(signal, "asked to end");
+        let asked = Instant::now();
         tokio::spawn(async move {
-            let signal = next().await;
-            tracing::warn!(signal, "asked again: ending at once");
-            end(1);
+            loop {
+                let signal = next().await;
+                // Some senders, such as timeout(1), send one request twice.
+                if asked.elapsed() > ASKED_TWICE {
+                    tracing::warn!(signal, "asked again: ending at once");
+                    process::exit(1);
+                }
+            }
         });
     })
 }
