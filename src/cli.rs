@@ -4,6 +4,7 @@
 //! 2 wrong use.
 
 mod completions;
+mod expect;
 mod log;
 mod no_telemetry;
 mod probe;

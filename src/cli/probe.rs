@@ -4,25 +4,28 @@
 use std::{
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::Usage;
+use super::{Usage, expect};
 use crate::config::Config;
 
 /// A health check that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// More than any answer of these paths.
-const LONGEST_ANSWER: u64 = 64 * 1024;
+const LONGEST_ANSWER: u64 = 16 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
 Examples:
   modelship probe                                   is the service on this machine ready?
-  modelship probe http://localhost:9000/livez       is that one alive?";
+  modelship probe http://localhost:9000/livez       is that one alive?
+  modelship probe --expect release.json http://pods:8080
+                                                    does each of them serve what git holds?";
 
 pub(super) fn command() -> Command {
     Command::new("probe")
@@ -31,6 +34,16 @@ pub(super) fn command() -> Command {
         .arg(Arg::new("url").value_name("URL").help(
             "What to ask, over plain HTTP [default: /readyz on the port of MODELSHIP_LISTEN]",
         ))
+        .arg(
+            Arg::new("expect")
+                .long("expect")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help(
+                    "A release's list of models: every address of the URL's host must serve \
+                     these versions with these sha256, and no others",
+                ),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -42,6 +55,9 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         })?,
         None => Target::here()?,
     };
+    if let Some(file) = matches.get_one::<PathBuf>("expect") {
+        return expect::run(&target, file);
+    }
     let url = format!("http://{}{}", target.host, target.path);
     let (status, body) = target
         .get()
@@ -53,8 +69,8 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Target {
-    host: String,
+pub(super) struct Target {
+    pub(super) host: String,
     path: String,
 }
 
@@ -107,15 +123,28 @@ impl Target {
             let stream = TcpStream::connect_timeout(&address, PATIENCE);
             stream.map_err(|error| refused = Some(error)).ok()
         });
-        let Some(mut stream) = connected else {
+        let Some(stream) = connected else {
             return Err(refused.map_or_else(
                 || anyhow::anyhow!("the name {} has no address", self.host),
                 anyhow::Error::from,
             ));
         };
+        self.ask(stream, &self.path)
+    }
+
+    /// The same from one address of the host, and for another path.
+    pub(super) fn get_from(
+        &self,
+        address: SocketAddr,
+        path: &str,
+    ) -> anyhow::Result<(u16, String)> {
+        self.ask(TcpStream::connect_timeout(&address, PATIENCE)?, path)
+    }
+
+    fn ask(&self, mut stream: TcpStream, path: &str) -> anyhow::Result<(u16, String)> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let Self { host, path } = self;
+        let host = &self.host;
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: modelship-probe\r\n\
