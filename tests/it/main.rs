@@ -13,6 +13,7 @@ mod drain;
 mod health;
 mod hot_swap;
 mod logs;
+mod metrics;
 mod phoning_home;
 mod predict;
 mod process;
