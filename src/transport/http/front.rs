@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Instant,
 };
 
 use axum::{Router, response::Response};
@@ -20,6 +21,7 @@ use super::Http;
 use crate::{
     error::{Error, Kind},
     scheduler::event_loop,
+    telemetry::ACCESS_LOG,
     transport::readiness::Stage,
 };
 
@@ -58,8 +60,10 @@ where
         // Work that has gathered for longer than a turn runs first.
         event_loop::turn();
         let id = id_of(request.headers());
-        let logged = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (request.method().clone(), request.uri().path().to_owned()));
+        let logged = tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO).then(|| {
+            let path = request.uri().path().to_owned();
+            (Instant::now(), request.method().clone(), path)
+        });
         Passing {
             routed: self.router.call(request),
             http: self.http.clone(),
@@ -76,7 +80,7 @@ pin_project! {
         routed: F,
         http: Http,
         id: Option<HeaderValue>,
-        logged: Option<(Method, String)>,
+        logged: Option<(Instant, Method, String)>,
     }
 }
 
@@ -90,10 +94,12 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Passing<F> {
         if let Some(error) = response.extensions_mut().remove::<Error>() {
             report(this.http, &error, &id);
         }
-        if let Some((method, path)) = this.logged.take() {
-            tracing::debug!(
+        if let Some((start, method, path)) = this.logged.take() {
+            tracing::info!(
+                target: ACCESS_LOG,
                 request_id = id.to_str().unwrap_or_default(), %method, path,
-                status = response.status().as_u16(), "request"
+                status = response.status().as_u16(),
+                milliseconds = start.elapsed().as_secs_f64() * 1e3, "request"
             );
         }
         if this.http.readiness.stage() == Stage::Draining {
