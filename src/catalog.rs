@@ -7,7 +7,6 @@
 //! and its instances end.
 
 mod card;
-mod control;
 mod loader;
 mod manager;
 mod policy;
@@ -22,7 +21,6 @@ use arc_swap::ArcSwap;
 
 pub use self::{
     card::{Card, Origin},
-    control::Control,
     loader::{LoadError, Loader},
     manager::{Busy, Manager, Pass},
     policy::VersionPolicy,

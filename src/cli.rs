@@ -3,11 +3,15 @@
 //! Exit status: 0 done, 1 the thing checked is not right or can't be done,
 //! 2 wrong use.
 
+mod add;
+mod check;
 mod completions;
 mod expect;
 mod log;
 mod no_telemetry;
 mod probe;
+mod progress;
+mod scratch;
 mod serve;
 mod version;
 
@@ -28,6 +32,8 @@ type Entry = (fn() -> Command, fn(&ArgMatches) -> anyhow::Result<ExitCode>);
 /// Every command, in the order of `--help`.
 const COMMANDS: &[Entry] = &[
     (serve::command, serve::run),
+    (add::command, add::run),
+    (check::command, check::run),
     (probe::command, probe::run),
     (completions::command, completions::run),
 ];
@@ -37,6 +43,8 @@ Examples:
   modelship serve                           serve the models in ./models on port 8080
   curl localhost:8080/predict/21            ask the default model
   modelship serve --help                    every setting of the service
+  modelship add model.onnx --name churn --version v1.0.0
+  modelship check                           verify every model in ./models
 
 Exit status: 0 done, 1 what was checked is not right, 2 wrong use.";
 
@@ -107,7 +115,6 @@ fn command() -> Command {
         .subcommands(COMMANDS.iter().map(|(of, _)| of()))
 }
 
-#[expect(dead_code, reason = "for the commands that are still to come")]
 /// A flag of a command that takes a value, and its variable.
 fn flag(name: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(name)

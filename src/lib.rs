@@ -7,6 +7,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod repository;
+pub mod review;
 pub mod scheduler;
 pub mod telemetry;
 pub mod tensor;

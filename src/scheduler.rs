@@ -21,7 +21,7 @@ mod settings;
 use std::{sync::Arc, time::Instant};
 
 pub use self::{
-    plan::{Batching, Host, Inputs, Plan},
+    plan::{Batching, Host, Inputs, Plan, prove_batching},
     request::{Answer, Request},
     settings::{Placement, Settings},
 };

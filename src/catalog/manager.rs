@@ -22,15 +22,13 @@ use crate::repository::{self, Candidate, ModelId, Problem, Scan, Version};
 
 /// Brings the catalog to what the repository aspires to.
 pub struct Manager {
-    pub(super) catalog: Catalog,
+    catalog: Catalog,
     loader: Arc<Loader>,
     root: PathBuf,
     policy: VersionPolicy,
     /// Versions that failed, and what their folder looked like: tried again
     /// when it has changed.
-    pub(super) failed: HashMap<ModelId, Fingerprint>,
-    /// Models that a caller has unloaded.
-    pub(super) held: BTreeSet<Arc<str>>,
+    failed: HashMap<ModelId, Fingerprint>,
     busy: Busy,
 }
 
@@ -64,7 +62,6 @@ impl Manager {
             root: root.to_owned(),
             policy,
             failed: HashMap::new(),
-            held: BTreeSet::new(),
             busy: Busy::default(),
         };
         (manager, catalog)
@@ -96,22 +93,14 @@ impl Manager {
             self.report_problems(&problems);
             pass.failures.push(LoadError::Repository(problems.clone()));
         }
-        let mut aspired = self.policy.aspired(candidates);
+        let aspired = self.policy.aspired(candidates);
         if aspired.is_empty() {
             return pass;
         }
-        let held: Vec<Candidate> = aspired
-            .extract_if(.., |c| self.held.contains(&c.id.name))
-            .collect();
         for candidate in &aspired {
             self.bring(candidate, &mut pass);
         }
         self.retire(&aspired, &problems, &mut pass);
-        for Candidate { id, .. } in &held {
-            let reason = Some("a caller has unloaded it".to_owned());
-            let states = &self.catalog.shared.states;
-            states.set(&id.name, Some(&id.version), State::Unavailable, reason);
-        }
         pass
     }
 
@@ -182,8 +171,7 @@ impl Manager {
         for (name, versions) in snapshot.models() {
             let is_wanted = |v: &Version| wanted.contains(&(&**name, v));
             let replaced = versions.keys().any(is_wanted);
-            let gone = self.held.contains(name)
-                || !wanted.iter().any(|(n, _)| *n == &**name) && problems.is_empty();
+            let gone = !wanted.iter().any(|(n, _)| *n == &**name) && problems.is_empty();
             if replaced || gone {
                 leaving.extend(
                     versions

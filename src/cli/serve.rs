@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    process::ExitCode,
+    process::{self, ExitCode},
     time::{Duration, Instant},
 };
 
@@ -66,7 +66,7 @@ fn argument(setting: &'static Setting) -> Arg {
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let config = config(matches)?;
-    log::start(&config)?;
+    log::start(config.log_format, &config.log_level)?;
     // Accepts, watches and waits; connections live on event loops of their own.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -113,7 +113,7 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
                 // Some senders, such as timeout(1), send one request twice.
                 if asked.elapsed() > ASKED_TWICE {
                     tracing::warn!(signal, "asked again: ending at once");
-                    end(1);
+                    process::exit(1);
                 }
             }
         });

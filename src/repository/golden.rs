@@ -49,7 +49,7 @@ struct CaseJson<'a> {
     sampled: bool,
     #[serde(borrow)]
     inputs: Vec<TensorJson<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     outputs: Vec<TensorJson<'a>>,
 }
 
@@ -63,13 +63,48 @@ struct TensorJson<'a> {
     data: &'a RawValue,
 }
 
+const REMEDY: &str = "correct it, or record it again with `modelship add`";
+
+/// The tensors of one side, each once.
+fn side(what: &str, tensors: Vec<TensorJson<'_>>) -> Result<Vec<(String, Tensor)>, String> {
+    let mut read: Vec<(String, Tensor)> = Vec::new();
+    for own in tensors {
+        let dtype: DType = own.datatype.parse().map_err(|()| {
+            format!(
+                "the {what} \"{}\" has the datatype \"{}\", which the protocol does not know",
+                own.name, own.datatype
+            )
+        })?;
+        let shape = own.shape.into_iter().collect();
+        let tensor = json::read_data(&own.name, dtype, shape, own.data.get())
+            .map_err(|e| format!("the {what}s: {e}"))?;
+        if read.iter().any(|(name, _)| *name == own.name) {
+            return Err(format!("the {what} \"{}\" stands there twice", own.name));
+        }
+        read.push((own.name, tensor));
+    }
+    Ok(read)
+}
+
 impl GoldenCase {
     /// Parses a golden case; `file` is its path.
     ///
     /// # Errors
     /// What is wrong with it, with file and line.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Problem> {
-        const REMEDY: &str = "correct it, or record it again with `modelship add`";
+        let case = Self::parse_request(file, bytes)?;
+        if case.outputs.is_empty() {
+            let reason = "it has no outputs, so it proves nothing";
+            return Err(Problem::new(file, reason, REMEDY));
+        }
+        Ok(case)
+    }
+
+    /// As [`GoldenCase::parse`], for a request whose answer may be missing.
+    ///
+    /// # Errors
+    /// What is wrong with it, with file and line.
+    pub fn parse_request(file: &Path, bytes: &[u8]) -> Result<Self, Problem> {
         let problem = |reason: String| Problem::new(file, reason, REMEDY);
         let text = std::str::from_utf8(bytes)
             .map_err(|e| problem(format!("it is not UTF-8 (byte {})", e.valid_up_to())))?;
@@ -80,35 +115,8 @@ impl GoldenCase {
             problem.line = Some(e.line()).filter(|&line| line > 0);
             problem
         })?;
-        let read = |side: &str, tensors: Vec<TensorJson<'_>>| {
-            let mut read: Vec<(String, Tensor)> = Vec::new();
-            for own in tensors {
-                let dtype: DType = own.datatype.parse().map_err(|()| {
-                    problem(format!(
-                        "the {side} \"{}\" has the datatype \"{}\", which the protocol does not know",
-                        own.name, own.datatype
-                    ))
-                })?;
-                let shape = own.shape.into_iter().collect();
-                let tensor = json::read_data(&own.name, dtype, shape, own.data.get())
-                    .map_err(|e| problem(format!("the {side}s: {e}")))?;
-                if read.iter().any(|(name, _)| *name == own.name) {
-                    return Err(problem(format!(
-                        "the {side} \"{}\" stands there twice",
-                        own.name
-                    )));
-                }
-                read.push((own.name, tensor));
-            }
-            Ok(read)
-        };
-        let inputs = read("input", case.inputs)?;
-        let outputs = read("output", case.outputs)?;
-        if outputs.is_empty() {
-            return Err(problem(
-                "it has no outputs, so it proves nothing".to_owned(),
-            ));
-        }
+        let inputs = side("input", case.inputs).map_err(problem)?;
+        let outputs = side("output", case.outputs).map_err(problem)?;
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Self {
             name: name.into_owned(),

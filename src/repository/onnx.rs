@@ -9,9 +9,15 @@ mod outline;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod stamp;
+mod structure;
+mod tensor;
 mod wire;
 
-pub use self::outline::{Outline, Part, PartKind, Value, ValueType, outline};
+pub use self::{
+    outline::{Outline, Part, PartKind, Value, ValueType, outline},
+    structure::faults,
+    tensor::tensor,
+};
 
 /// Bytes that are not an ONNX file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

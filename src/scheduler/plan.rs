@@ -118,7 +118,11 @@ impl Plan {
         };
         let (placement, placement_reason) = place(settings.placement, run);
         let inline = placement == Placement::Inline;
-        let mut batching = batching(session, signature, samples, tolerance, settings)?;
+        let mut batching = if settings.max_batch_size == Some(1) {
+            Batching::Off("max_batch_size is set to 1".to_owned())
+        } else {
+            prove_batching(session, signature, samples, tolerance)?
+        };
         let max_batch_size = match (&batching, settings.max_batch_size) {
             (Batching::Off(_), _) => 1,
             (Batching::On, Some(size)) => size.max(1),
@@ -194,18 +198,18 @@ fn time(session: &mut dyn Session, inputs: &Inputs) -> Result<Duration, EngineEr
     Ok(times[times.len() / 2])
 }
 
-/// Whether a batch gives what its rows give alone.
-fn batching(
+/// Whether a batch gives what its rows give alone, tried with rows of
+/// `samples`.
+///
+/// # Errors
+/// When the model fails to run a row.
+pub fn prove_batching(
     session: &mut dyn Session,
     signature: &Signature,
     samples: &[Inputs],
     tolerance: Tolerance,
-    settings: &Settings,
 ) -> Result<Batching, EngineError> {
     let off = |reason: &str| Ok(Batching::Off(reason.to_owned()));
-    if settings.max_batch_size == Some(1) {
-        return off("max_batch_size is set to 1");
-    }
     if !signature.has_dynamic_rows() {
         return off("the first dimension is not dynamic on every input and output");
     }

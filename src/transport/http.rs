@@ -2,15 +2,13 @@
 
 mod answer;
 mod body;
-mod encoding;
 mod front;
 mod health;
 mod models;
 mod predict;
 mod rows;
-mod v2;
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -19,12 +17,8 @@ use axum::{
 
 use self::answer::Failure;
 pub use self::front::Front;
-use super::{limits::Limits, readiness::Readiness};
-use crate::{
-    catalog::{Catalog, Control},
-    error::Error,
-    telemetry::Metrics,
-};
+use super::readiness::Readiness;
+use crate::{catalog::Catalog, error::Error, telemetry::Metrics};
 
 /// What the routes need to know. Clones share it.
 #[derive(Clone)]
@@ -55,8 +49,15 @@ pub struct Context {
     pub metrics: Metrics,
     /// Limits on what a caller may send.
     pub limits: Limits,
-    /// The means to load and unload models, where callers may.
-    pub control: Option<Control>,
+}
+
+/// Limits on what a caller may send.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest body, in bytes.
+    pub body: usize,
+    /// The longest that a body may take to arrive.
+    pub body_timeout: Duration,
 }
 
 /// The routes.
@@ -75,7 +76,6 @@ pub fn router(http: Http) -> Router {
         .route("/readyz", get(health::ready))
         .route("/healthz", get(health::health))
         .route("/metrics", get(health::metrics))
-        .merge(v2::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(http)

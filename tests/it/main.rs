@@ -8,12 +8,14 @@
               crate has no outside"
 )]
 
+mod add;
 mod batching;
+mod check;
+mod checkout;
 mod drain;
 mod health;
 mod hot_swap;
 mod logs;
-mod metrics;
 mod phoning_home;
 mod predict;
 mod process;

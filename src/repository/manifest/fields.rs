@@ -194,7 +194,7 @@ impl<'t> Fields<'t> {
         for (key, span, _) in self.rest() {
             let near = known
                 .iter()
-                .map(|known| (strsim(key, known), *known))
+                .map(|known| (strsim::levenshtein(key, known), *known))
                 .min()
                 .filter(|(distance, known)| *distance <= 1 + known.len() / 4);
             let remedy = match near {
@@ -218,21 +218,4 @@ pub(super) fn shown(value: &DeValue<'_>) -> String {
         DeValue::Array(_) => "an array".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
     }
-}
-
-/// How many letters must change to make `a` of `b` (Levenshtein).
-fn strsim(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    // A key of a thousand letters is no slip of the pen.
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -18,8 +18,8 @@ pub(super) struct Field<'a> {
 #[derive(Debug, Clone)]
 pub(super) enum Content<'a> {
     Varint(u64),
-    Fixed64,
-    Fixed32,
+    Fixed64(&'a [u8]),
+    Fixed32(&'a [u8]),
     /// A message, text, bytes, or packed numbers.
     Bytes(Message<'a>),
 }
@@ -121,20 +121,14 @@ impl<'a> Fields<'a> {
         }
         let content = match tag & 7 {
             0 => Content::Varint(self.varint()?),
-            1 => {
-                self.take(8)?;
-                Content::Fixed64
-            }
+            1 => Content::Fixed64(self.take(8)?),
             2 => {
                 let length = self.varint()?;
                 let start = self.message.start + self.at;
                 let bytes = self.take(length)?;
                 Content::Bytes(Message { bytes, start })
             }
-            5 => {
-                self.take(4)?;
-                Content::Fixed32
-            }
+            5 => Content::Fixed32(self.take(4)?),
             _ => return self.fail("a field of an unknown kind"),
         };
         Ok(Field {

@@ -1,112 +1,20 @@
-//! Repositories on disk, whole and broken.
+//! Repositories on disk, whole and broken: each wrong one names file, reason
+//! and remedy.
+
+mod fixture;
+#[cfg(unix)]
+mod links;
 
 use std::{fs, path::Path};
 
-use proptest::prelude::*;
-use tempfile::TempDir;
-
+use self::fixture::{CASE, Repository};
 use super::*;
 use crate::repository::{
-    Scan, Version,
+    Version,
     onnx::{sample, stamp},
-    scan, scan_folder,
+    scan,
 };
-
-const CASE: &str = r#"{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","data":[21]}],
-    "outputs":[{"name":"y","shape":[1,1],"datatype":"FP32","data":[48]}]}"#;
-
-/// A model repository in a folder of its own.
-struct Repository {
-    folder: TempDir,
-}
-
-impl Repository {
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    /// One model, `linear` v1.1.0.
-    fn linear() -> Self {
-        let own = Self::new();
-        own.add("linear", "linear", "v1.1.0");
-        own
-    }
-
-    fn root(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
-        let path = self.root().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-
-    fn add(&self, folder: &str, name: &str, version: &str) {
-        self.add_file(folder, name, version, &sample::linear(2.0, 6.0), &[]);
-    }
-
-    /// A model of these bytes, stamped, with `external` files beside it.
-    fn add_file(&self, folder: &str, name: &str, version: &str, bytes: &[u8], external: &[&str]) {
-        let stamped = match version.parse::<Version>() {
-            Ok(version) => stamp::write(bytes, &version).unwrap(),
-            Err(_) => bytes.to_vec(),
-        };
-        let mut manifest = format!(
-            "name = \"{name}\"\nversion = \"{version}\"\ndescription = \"A line.\"\n\
-             [[files]]\npath = \"model.onnx\"\nsha256 = \"{}\"\n",
-            Digest::of(&stamped)
-        );
-        for path in external {
-            let weights = 2f32.to_le_bytes();
-            self.put(&format!("{folder}/{path}"), weights);
-            manifest += &format!(
-                "[[files]]\npath = \"{path}\"\nsha256 = \"{}\"\n",
-                Digest::of(&weights)
-            );
-        }
-        self.put(&format!("{folder}/model.toml"), manifest);
-        self.put(&format!("{folder}/model.onnx"), &stamped);
-        self.put(&format!("{folder}/cases/one.json"), CASE);
-    }
-
-    fn scan(&self) -> Scan {
-        scan(self.root())
-    }
-
-    /// What is wrong with the folder `linear`, paths relative to the root.
-    fn problems(&self) -> Vec<String> {
-        let found = scan_folder(&self.root().join("linear")).and_then(|c| read(&c));
-        self.lines(&found.expect_err("a problem"))
-    }
-
-    fn lines(&self, problems: &[Problem]) -> Vec<String> {
-        let root = format!("{}/", self.root().display());
-        problems
-            .iter()
-            .map(|p| p.to_string().replace(&root, ""))
-            .collect()
-    }
-
-    /// The only problem, which names `file`, a `reason` and a `remedy`.
-    #[track_caller]
-    fn one(&self, file: &str, reason: &str, remedy: &str) {
-        let problems = self.problems();
-        assert_eq!(problems.len(), 1, "{problems:#?}");
-        assert!(
-            problems[0].starts_with(&format!("{file}: ")),
-            "{}",
-            problems[0]
-        );
-        assert!(
-            problems[0].contains(reason) && problems[0].contains(remedy),
-            "{}",
-            problems[0]
-        );
-    }
-}
+use proptest::prelude::*;
 
 #[test]
 fn a_good_model_is_read_and_its_bytes_are_the_ones_hashed() {
@@ -393,88 +301,6 @@ fn content_tells_apart_what_differs() {
     );
     let text = repository.scan().candidates[0].id.clone();
     assert!(first != cases && cases != text && text != first);
-}
-
-#[cfg(unix)]
-mod links {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    #[test]
-    fn a_file_that_is_a_link_out_of_the_folder_is_refused() {
-        let repository = Repository::linear();
-        let file = repository.root().join("linear/model.onnx");
-        fs::rename(&file, repository.root().join("elsewhere.onnx")).unwrap();
-        symlink("../elsewhere.onnx", &file).unwrap();
-        repository.one(
-            "linear/model.onnx",
-            "link that leaves the model's folder",
-            "put the file itself",
-        );
-    }
-
-    #[test]
-    fn a_manifest_or_case_that_is_a_link_out_of_the_folder_is_refused() {
-        for path in ["linear/model.toml", "linear/cases/one.json"] {
-            let repository = Repository::linear();
-            let file = repository.root().join(path);
-            let other = repository.root().join("elsewhere");
-            fs::rename(&file, &other).unwrap();
-            symlink(&other, &file).unwrap();
-            let lines = repository.lines(&repository.scan().problems);
-            assert!(
-                lines[0].starts_with(path) && lines[0].contains("link that leaves"),
-                "{lines:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn links_to_folders_are_refused() {
-        let repository = Repository::linear();
-        symlink("/etc", repository.root().join("linear/deep")).unwrap();
-        repository.one(
-            "linear/deep",
-            "link to a folder",
-            "put the folder itself there",
-        );
-        let repository = Repository::linear();
-        let outside = tempfile::tempdir().unwrap();
-        symlink(outside.path(), repository.root().join("outside")).unwrap();
-        let lines = repository.lines(&repository.scan().problems);
-        assert_eq!(
-            lines,
-            ["outside: it is a link that leaves the model repository; put the folder itself there"]
-        );
-    }
-
-    #[test]
-    fn the_root_itself_may_be_a_link() {
-        let repository = Repository::linear();
-        let link = repository.root().join(".current");
-        symlink(repository.root(), &link).unwrap();
-        let scan = scan(&link);
-        assert_eq!(
-            (scan.candidates.len(), scan.problems.len()),
-            (1, 0),
-            "{scan:?}"
-        );
-    }
-
-    #[test]
-    fn a_broken_link_is_a_problem_not_an_absence() {
-        let repository = Repository::linear();
-        symlink("nowhere", repository.root().join("linear/model.bin")).unwrap();
-        repository.one("linear/model.bin", "does not list it", "take it out");
-        fs::create_dir(repository.root().join("other")).unwrap();
-        symlink("nowhere", repository.root().join("other/model.toml")).unwrap();
-        let lines = repository.lines(&repository.scan().problems);
-        assert!(
-            lines[0].starts_with("other/model.toml: it does not exist"),
-            "{lines:?}"
-        );
-    }
 }
 
 proptest! {

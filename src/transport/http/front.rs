@@ -9,7 +9,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::Instant,
 };
 
 use axum::{Router, response::Response};
@@ -21,7 +20,6 @@ use super::Http;
 use crate::{
     error::{Error, Kind},
     scheduler::event_loop,
-    telemetry::ACCESS_LOG,
     transport::readiness::Stage,
 };
 
@@ -60,10 +58,8 @@ where
         // Work that has gathered for longer than a turn runs first.
         event_loop::turn();
         let id = id_of(request.headers());
-        let logged = tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO).then(|| {
-            let path = request.uri().path().to_owned();
-            (Instant::now(), request.method().clone(), path)
-        });
+        let logged = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (request.method().clone(), request.uri().path().to_owned()));
         Passing {
             routed: self.router.call(request),
             http: self.http.clone(),
@@ -80,7 +76,7 @@ pin_project! {
         routed: F,
         http: Http,
         id: Option<HeaderValue>,
-        logged: Option<(Instant, Method, String)>,
+        logged: Option<(Method, String)>,
     }
 }
 
@@ -94,12 +90,10 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Passing<F> {
         if let Some(error) = response.extensions_mut().remove::<Error>() {
             report(this.http, &error, &id);
         }
-        if let Some((start, method, path)) = this.logged.take() {
-            tracing::info!(
-                target: ACCESS_LOG,
+        if let Some((method, path)) = this.logged.take() {
+            tracing::debug!(
                 request_id = id.to_str().unwrap_or_default(), %method, path,
-                status = response.status().as_u16(),
-                milliseconds = start.elapsed().as_secs_f64() * 1e3, "request"
+                status = response.status().as_u16(), "request"
             );
         }
         if this.http.readiness.stage() == Stage::Draining {

@@ -1,0 +1,203 @@
+//! Everything that can be verified of a model repository, in one pass.
+
+mod files;
+mod history;
+mod own;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use self::own::Own;
+use super::{exercise::Loaded, side::Side};
+use crate::{
+    engine::Engine,
+    repository::{self, Problem},
+};
+
+/// The description that `modelship add` writes where none is given.
+pub const NO_DESCRIPTION: &str = "Say here what it predicts, and from what";
+
+/// What to check.
+pub struct Request<'a> {
+    /// The folder of the models.
+    pub models: &'a Path,
+    /// What stood before, to hold versions and signatures against.
+    pub against: Option<&'a Side>,
+    /// Files larger than this, in bytes, must be in Git LFS.
+    pub large_file: u64,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// The engine that the models ran in.
+    pub engine: String,
+    /// The models that could be loaded.
+    pub models: Vec<Checked>,
+    /// What is wrong or deserves a look, errors first.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_right(&self) -> bool {
+        self.findings.iter().all(|f| f.severity != Severity::Error)
+    }
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule that it breaks.
+    pub rule: Rule,
+    /// Where, what, and what to do.
+    #[serde(flatten)]
+    pub problem: Problem,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The model must not be merged so.
+    Error,
+    /// It may, but a person should know.
+    Warning,
+}
+
+/// The rule that a finding breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// Manifests, hashes, stamps, and what lies in the folders.
+    Repository,
+    /// The structural rules of ONNX.
+    Structure,
+    /// ONNX Runtime loads and runs it.
+    Engine,
+    /// Golden cases hold.
+    GoldenCase,
+    /// A batch gives what its rows give alone.
+    Batch,
+    /// Names of columns fit the inputs.
+    Features,
+    /// Large files are in Git LFS, and nothing that is listed is ignored.
+    Git,
+    /// Versions fit what changed.
+    Version,
+}
+
+/// A model that could be loaded.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Checked {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The bytes of its files together.
+    pub bytes: u64,
+    /// Its golden cases.
+    pub cases: usize,
+    /// Those that were drawn at random.
+    pub sampled_cases: usize,
+    /// How long the load took, in milliseconds.
+    pub load_milliseconds: f64,
+    /// How much memory the load took, in bytes; absent where the system does
+    /// not say.
+    pub load_memory: Option<u64>,
+    /// `on`, or why requests are not put together.
+    pub batching: String,
+}
+
+/// Checks a model repository. `on_model` hears of each model before it is
+/// looked at: its number, how many there are, and its name.
+pub fn check(
+    engine: &dyn Engine,
+    request: &Request<'_>,
+    mut on_model: impl FnMut(usize, usize, &str),
+) -> Report {
+    let scan = repository::scan(request.models);
+    let mut findings = Findings::default();
+    findings.add_all(
+        Severity::Error,
+        Rule::Repository,
+        scan.problems.iter().cloned(),
+    );
+    if scan.candidates.is_empty() && scan.problems.is_empty() {
+        let remedy = "add a model with `modelship add`, or name another folder with --models";
+        let problem = Problem::new(request.models, "it holds no model", remedy);
+        findings.add(Severity::Error, Rule::Repository, problem);
+    }
+    files::misplaced(request.models, &mut findings);
+    files::git(request, &scan, &mut findings);
+    let against = request
+        .against
+        .map(|base| history::Against::new(base, request.models, &scan, &mut findings));
+
+    // What the engine itself takes at its first load is no model's.
+    if let Some(first) = scan.candidates.first()
+        && let Ok(verified) = repository::read(first)
+    {
+        drop(Loaded::of(engine, &verified));
+    }
+    let mut models = Vec::new();
+    for (n, candidate) in scan.candidates.iter().enumerate() {
+        on_model(n, scan.candidates.len(), &candidate.id.to_string());
+        let verified = match repository::read(candidate) {
+            Ok(verified) => verified,
+            Err(problems) => {
+                findings.add_all(Severity::Error, Rule::Repository, problems);
+                continue;
+            }
+        };
+        let mut own = Own {
+            candidate,
+            verified: &verified,
+            findings: &mut findings,
+        };
+        let checked = own.check(engine);
+        if let (Some(against), Some((_, signature))) = (&against, &checked) {
+            against.signature(engine, candidate, signature, &mut findings);
+        }
+        models.extend(checked.map(|(checked, _)| checked));
+    }
+    Report {
+        engine: engine.version(),
+        models,
+        findings: findings.sorted(),
+    }
+}
+
+/// Findings as they come up.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, severity: Severity, rule: Rule, problem: Problem) {
+        self.0.push(Finding {
+            severity,
+            rule,
+            problem,
+        });
+    }
+
+    fn add_all(
+        &mut self,
+        severity: Severity,
+        rule: Rule,
+        problems: impl IntoIterator<Item = Problem>,
+    ) {
+        for problem in problems {
+            self.add(severity, rule, problem);
+        }
+    }
+
+    fn sorted(mut self) -> Vec<Finding> {
+        self.0.sort();
+        self.0.dedup();
+        self.0
+    }
+}
