@@ -35,6 +35,9 @@ pub async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
             std::io::ErrorKind::PermissionDenied => {
                 "this user may not: choose a port above 1023 with --listen".to_owned()
             }
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address: 0.0.0.0 stands for all that it has".to_owned()
+            }
             _ => e.to_string(),
         };
         anyhow!("can't listen on {}: {why}", config.listen)
@@ -101,6 +104,7 @@ pub async fn run_on(
             body: config.max_body_size,
             body_timeout: BODY_TIMEOUT,
         },
+        access_log: config.access_log,
     });
     let front = Front::new(http.clone(), router(http));
     let loops = EventLoops::start(config.event_loops, &front)
@@ -116,7 +120,10 @@ pub async fn run_on(
         let (manager, pass) = prove.await.context("loading the models panicked")?;
         settled(&pass, &catalog, &config)?;
         readiness.enter(Stage::Ready);
-        tracing::info!(%address, "ready");
+        // Not where the end was asked for meanwhile.
+        if readiness.is_ready() {
+            tracing::info!(%address, "ready");
+        }
         tokio::spawn(watch::follow(manager, config.watch, config.watch_interval));
         std::future::pending::<anyhow::Result<()>>().await
     };
@@ -157,6 +164,13 @@ fn settled(pass: &Pass, catalog: &Catalog, config: &Config) -> anyhow::Result<()
     if !pass.failures.is_empty() {
         let reasons: Vec<String> = pass.failures.iter().map(ToString::to_string).collect();
         return Err(anyhow!("{}", reasons.join("; ")));
+    }
+    if pass.loaded.is_empty() && pass.found > 0 {
+        return Err(anyhow!(
+            "--version-policy {} leaves none of the versions in {}",
+            config.version_policy,
+            config.models.display()
+        ));
     }
     if pass.loaded.is_empty() {
         return Err(anyhow!(

@@ -30,7 +30,7 @@ pub use self::{
 };
 use crate::{
     error::{Error, Result},
-    repository::Version,
+    repository::{Version, plain, quoted},
 };
 
 /// The versions of one model that are served, oldest first.
@@ -129,11 +129,14 @@ impl Catalog {
     }
 
     fn missing(&self, snapshot: &Snapshot, model: &str, version: Option<&Version>) -> Error {
+        // The name is the caller's, and may be anything.
+        let plain = plain(model);
+        let shown = quoted(&plain);
         if let Some(state) = self.shared.states.of(model, version)
             && state.state != State::Ready
         {
             return Error::unavailable(format!(
-                "the model \"{model}\" {} is not ready: {}",
+                "the model {shown} {} is not ready: {}",
                 state.version,
                 state.reason.as_deref().unwrap_or(state.state.name())
             ));
@@ -142,12 +145,12 @@ impl Catalog {
             (Some(versions), Some(version)) => {
                 let there: Vec<String> = versions.keys().map(Version::to_string).collect();
                 Error::not_found(format!(
-                    "the model \"{model}\" has no version {version}; it has {}",
+                    "the model {shown} has no version {version}; it has {}",
                     there.join(", ")
                 ))
             }
             _ => Error::not_found(format!(
-                "no model is called \"{model}\"; there is {}",
+                "no model is called {shown}; there is {}",
                 names(snapshot)
             )),
         }

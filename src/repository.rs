@@ -17,6 +17,7 @@ mod read;
 mod scan;
 mod version;
 
+pub(crate) use self::problem::quoted;
 pub use self::{
     digest::{Digest, InvalidDigest},
     golden::{GoldenCase, Mismatch, Tolerance, WrongValue, compare},

@@ -39,6 +39,8 @@ pub type Busy = Arc<tokio::sync::Mutex<()>>;
 /// What one pass over the repository did.
 #[derive(Debug, Default)]
 pub struct Pass {
+    /// How many versions the repository holds, aspired or not.
+    pub found: usize,
     /// Versions that became ready.
     pub loaded: Vec<ModelId>,
     /// Versions that left.
@@ -79,8 +81,8 @@ impl Manager {
     }
 
     /// One pass: scans, loads what is new, and retires what has gone. Blocks
-    /// for as long as loads take,
-    /// so it must not be called on a thread that runs a runtime.
+    /// for as long as loads take, so it must not be called on a thread that runs
+    /// a runtime. Failures are the caller's to report.
     pub fn pass(&mut self) -> Pass {
         let busy = Arc::clone(&self.busy);
         let _busy = busy.blocking_lock();
@@ -88,9 +90,12 @@ impl Manager {
             candidates,
             problems,
         } = repository::scan(&self.root);
-        let mut pass = Pass::default();
+        let mut pass = Pass {
+            found: candidates.len(),
+            ..Pass::default()
+        };
         if !problems.is_empty() {
-            self.report_problems(&problems);
+            self.note_problems(&problems);
             pass.failures.push(LoadError::Repository(problems.clone()));
         }
         let aspired = self.policy.aspired(candidates);
@@ -223,7 +228,7 @@ impl Manager {
         self.catalog.shared.snapshot.store(Arc::new(next));
     }
 
-    fn report_problems(&self, problems: &[Problem]) {
+    fn note_problems(&self, problems: &[Problem]) {
         for problem in problems {
             let folder = problem
                 .file

@@ -55,21 +55,35 @@ impl Servable {
         &self.metrics
     }
 
-    /// Checks `request` against the signature and runs it. Counts it, whatever
-    /// comes of it; a caller that goes away is counted as cancelled.
+    /// [`infer_as`](Self::infer_as), for the answer as it is.
     ///
     /// # Errors
     /// As [`Signature::check`] and [`Scheduler::submit`].
     pub async fn infer(&self, request: Request) -> Result<Answer> {
+        self.infer_as(request, Ok).await
+    }
+
+    /// Checks `request` against the signature, runs it, and makes of its
+    /// answer what `write` makes of it. Counts it once, whatever comes of it:
+    /// an answer that can't be written is a failure like any other, and a
+    /// caller that goes away is counted as cancelled.
+    ///
+    /// # Errors
+    /// As [`Signature::check`], [`Scheduler::submit`] and `write`.
+    pub async fn infer_as<T>(
+        &self,
+        request: Request,
+        write: impl FnOnce(Answer) -> Result<T>,
+    ) -> Result<T> {
         let in_flight = self.metrics.start();
         let result = match self.signature.check(&request.inputs) {
-            Ok(()) => self.scheduler.submit(request).await,
+            Ok(()) => self.scheduler.submit(request).await.and_then(write),
             Err(error) => Err(error),
         };
         match result {
-            Ok(answer) => {
+            Ok(written) => {
                 in_flight.finish(Ok(()));
-                Ok(answer)
+                Ok(written)
             }
             Err(error) => {
                 in_flight.finish(Err(error.kind()));

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    process::{self, ExitCode},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -113,7 +113,7 @@ fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
                 // Some senders, such as timeout(1), send one request twice.
                 if asked.elapsed() > ASKED_TWICE {
                     tracing::warn!(signal, "asked again: ending at once");
-                    process::exit(1);
+                    end(1);
                 }
             }
         });

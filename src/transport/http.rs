@@ -1,10 +1,13 @@
 //! HTTP: the routes, and what each answers.
 
+mod access;
 mod answer;
 mod body;
 mod front;
 mod health;
+mod index;
 mod models;
+mod path;
 mod predict;
 mod rows;
 
@@ -12,7 +15,8 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    routing::{get, post},
+    response::{IntoResponse, Response},
+    routing::{any, get, post},
 };
 
 use self::answer::Failure;
@@ -49,6 +53,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Limits on what a caller may send.
     pub limits: Limits,
+    /// Whether each request is logged.
+    pub access_log: bool,
 }
 
 /// Limits on what a caller may send.
@@ -63,8 +69,9 @@ pub struct Limits {
 /// The routes.
 pub fn router(http: Http) -> Router {
     Router::new()
+        .route("/", get(index::index))
         .route("/predict", post(predict::post_default))
-        .route("/predict/", get(predict::nothing))
+        .route("/predict/", any(predict::nothing))
         .route(
             "/predict/{first}",
             get(predict::get_default).post(predict::post_named),
@@ -83,17 +90,21 @@ pub fn router(http: Http) -> Router {
 
 async fn unknown(uri: ::http::Uri) -> Failure {
     Error::not_found(format!(
-        "there is nothing at {}; /openapi.json lists what there is",
+        "there is nothing at {}; GET / lists what there is",
         answer::shown(uri.path())
     ))
     .into()
 }
 
-async fn wrong_method(method: ::http::Method, uri: ::http::Uri) -> Failure {
-    Error::method_not_allowed(format!(
+/// The router adds the Allow header.
+async fn wrong_method(method: ::http::Method, uri: ::http::Uri) -> Response {
+    if method == ::http::Method::OPTIONS {
+        return ::http::StatusCode::NO_CONTENT.into_response();
+    }
+    Failure::from(Error::method_not_allowed(format!(
         "{} does not take {}; the Allow header says what it takes",
         answer::shown(uri.path()),
         answer::shown(method.as_str())
-    ))
-    .into()
+    )))
+    .into_response()
 }

@@ -30,8 +30,14 @@ use tower::Service;
 
 use crate::scheduler::event_loop;
 
-/// How long a caller may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a new connection may take to send its first byte.
+const FIRST_BYTE: Duration = Duration::from_secs(15);
+
+/// How long a kept connection may be idle, and a head take to arrive: hyper
+/// has one clock for both. It is longer than the 60 s for which load balancers
+/// commonly keep a connection, since where this side closes first, a request
+/// that is on its way is lost.
+const IDLE: Duration = Duration::from_secs(75);
 
 /// How long a connection that has sent nothing is kept once the end has come.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
@@ -288,7 +294,7 @@ async fn carry(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(IDLE)
         .max_buf_size(HEAD_LIMIT)
         .pipeline_flush(true);
     builder
@@ -326,7 +332,7 @@ async fn has_begun(stream: &TcpStream, closing: &mut watch::Receiver<bool>) -> b
         biased;
         begun = &mut readable => return begun,
         () = announced(closing) => LAST_MOMENT,
-        () = tokio::time::sleep(HEAD_TIMEOUT) => return false,
+        () = tokio::time::sleep(FIRST_BYTE) => return false,
     };
     tokio::time::timeout(wait, readable).await.unwrap_or(false)
 }

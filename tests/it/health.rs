@@ -1,6 +1,13 @@
 //! Health, cards, figures, and what is not there.
 
-use crate::service::{Service, models};
+use std::sync::Arc;
+
+use modelship::engine::fake::FakeEngine;
+
+use crate::{
+    repository::Repository,
+    service::{Service, models, onnx_runtime},
+};
 
 #[test]
 fn a_ready_service_says_so() {
@@ -19,6 +26,55 @@ fn a_ready_service_says_so() {
             .iter()
             .all(|v| v["state"] == "READY"),
         "{versions}"
+    );
+}
+
+#[test]
+fn while_models_load_it_lives_and_is_not_ready() {
+    let engine = FakeEngine::default();
+    // The warm-up waits here.
+    engine.hold();
+    let repository = Repository::fake(&[("double", "v1.0.0", 2.0)]);
+    let service = Service::starting(Arc::new(engine.clone()), repository.path(), &[]);
+    engine.wait_for_waiting(1);
+    assert_eq!(service.get("/livez").status, 200);
+    for path in ["/readyz", "/healthz"] {
+        let reply = service.get(path);
+        assert_eq!(reply.status, 503, "{path}");
+        assert_eq!(reply.json()["status"], "starting", "{path}");
+        assert!(reply.json()["reason"].is_string(), "{path}");
+    }
+    let versions = service.get("/healthz").json()["versions"].clone();
+    assert_eq!(versions[0]["state"], "LOADING", "{versions}");
+    for path in ["/predict/21", "/predict/double/21", "/models/double"] {
+        let reply = service.get(path);
+        assert_eq!(reply.status, 503, "{path}");
+        reply.error();
+    }
+    engine.open();
+    while service.get("/readyz").status != 200 {
+        std::thread::yield_now();
+    }
+    assert_eq!(service.get("/predict/21").status, 200);
+}
+
+#[test]
+fn an_answer_that_can_not_be_written_is_counted_once() {
+    let service = Service::on(onnx_runtime(), &models(), &[("default-model", "linear")]);
+    // The answer leaves the range of the model's own type.
+    let reply = service.get("/predict/3e38");
+    assert_eq!(reply.status, 501, "{}", reply.body);
+    assert!(reply.error().contains("minutes"), "{}", reply.body);
+    let figures = service.get("/metrics").body;
+    let counted: Vec<_> = figures
+        .lines()
+        .filter(|line| line.starts_with("modelship_") && line.contains("_total{"))
+        .filter(|line| line.contains("outcome") && !line.ends_with(" 0"))
+        .collect();
+    assert_eq!(counted.len(), 1, "{counted:#?}");
+    assert!(
+        counted[0].contains("outcome=\"unsupported\"} 1"),
+        "{counted:#?}"
     );
 }
 

@@ -8,12 +8,14 @@
               crate has no outside"
 )]
 
+mod access_log;
 mod add;
 mod batching;
 mod check;
 mod checkout;
 mod drain;
 mod health;
+mod hostile;
 mod hot_swap;
 mod logs;
 mod phoning_home;
@@ -23,4 +25,6 @@ mod repository;
 mod service;
 mod settings;
 mod signals;
+mod startup;
 mod tidy;
+mod wire;

@@ -78,16 +78,23 @@ pub fn write_manifest(folder: &Path, name: &str, version: &str, graph: &[u8], mo
 
 /// An ONNX file of `y = scale * x`, FP32 of shape `[N,1]`, for ONNX Runtime.
 pub fn onnx_graph(version: &str, scale: f32) -> Vec<u8> {
+    onnx_graph_with(version, &bytes(9, &scale.to_le_bytes()))
+}
+
+/// The same, with the scale in the file `location`.
+pub fn onnx_graph_with_external(version: &str, location: &str) -> Vec<u8> {
+    let entry = [bytes(1, b"location"), bytes(2, location.as_bytes())].concat();
+    const EXTERNAL: u8 = 1;
+    onnx_graph_with(version, &[bytes(13, &entry), number(14, EXTERNAL)].concat())
+}
+
+/// `values` are the fields of the scale's `TensorProto` that hold its value.
+fn onnx_graph_with(version: &str, values: &[u8]) -> Vec<u8> {
     let name = |field, text: &str| bytes(field, text.as_bytes());
     let dims = [bytes(1, &name(2, "N")), bytes(1, &number(1, 1))].concat();
     let tensor_type = [number(1, 1), bytes(2, &dims)].concat();
     let value = |text| [name(1, text), bytes(2, &bytes(1, &tensor_type))].concat();
-    let scale = [
-        number(2, 1),
-        name(8, "scale"),
-        bytes(9, &scale.to_le_bytes()),
-    ]
-    .concat();
+    let scale = [&number(2, 1)[..], &name(8, "scale"), values].concat();
     let node = [name(1, "x"), name(1, "scale"), name(2, "y"), name(4, "Mul")].concat();
     let graph = [
         bytes(1, &node),

@@ -12,11 +12,11 @@ use std::{
 };
 
 use axum::{Router, response::Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use super::Http;
+use super::{Http, access::Line};
 use crate::{
     error::{Error, Kind},
     scheduler::event_loop,
@@ -58,13 +58,12 @@ where
         // Work that has gathered for longer than a turn runs first.
         event_loop::turn();
         let id = id_of(request.headers());
-        let logged = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (request.method().clone(), request.uri().path().to_owned()));
+        let line = Line::start(&self.http, &request);
         Passing {
             routed: self.router.call(request),
             http: self.http.clone(),
             id: Some(id),
-            logged,
+            line,
         }
     }
 }
@@ -76,7 +75,16 @@ pin_project! {
         routed: F,
         http: Http,
         id: Option<HeaderValue>,
-        logged: Option<(Method, String)>,
+        line: Option<Line>,
+    }
+
+    impl<F> PinnedDrop for Passing<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let (Some(line), Some(id)) = (this.line.take(), this.id.as_ref()) {
+                line.abandoned(id);
+            }
+        }
     }
 }
 
@@ -90,11 +98,8 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Passing<F> {
         if let Some(error) = response.extensions_mut().remove::<Error>() {
             report(this.http, &error, &id);
         }
-        if let Some((method, path)) = this.logged.take() {
-            tracing::debug!(
-                request_id = id.to_str().unwrap_or_default(), %method, path,
-                status = response.status().as_u16(), "request"
-            );
+        if let Some(line) = this.line.take() {
+            line.answered(&mut response, &id);
         }
         if this.http.readiness.stage() == Stage::Draining {
             // So that callers who keep connections open go elsewhere in time.

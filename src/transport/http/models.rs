@@ -1,16 +1,14 @@
 //! Model cards.
 
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 
 use super::{
     Http,
     answer::{Failure, json_of},
+    path::Segments,
 };
-use crate::{catalog::Card, error::Error};
+use crate::catalog::Card;
 
 /// A model with all its versions.
 #[derive(serde::Serialize)]
@@ -40,19 +38,18 @@ pub(super) async fn all(State(http): State<Http>) -> Response {
 /// One model's card.
 pub(super) async fn one(
     State(http): State<Http>,
-    Path(model): Path<String>,
+    Segments(model): Segments<String>,
 ) -> Result<Response, Failure> {
     let lease = http.catalog.lease(&model, None)?;
     let snapshot = http.catalog.snapshot();
-    let versions = snapshot
-        .models()
-        .get(&*model)
-        .ok_or_else(|| Error::not_found(format!("no model is called \"{model}\"")))?;
+    // It may have left since; the lease still has its card.
+    let versions = snapshot.models().get(&*model);
+    let versions = versions.into_iter().flat_map(|v| v.keys().rev());
     Ok(json_of(
         StatusCode::OK,
         &Listed {
             newest: lease.card(),
-            versions: versions.keys().rev().map(ToString::to_string).collect(),
+            versions: versions.map(ToString::to_string).collect(),
         },
     ))
 }

@@ -3,20 +3,23 @@
 use std::time::{Duration, Instant};
 
 use axum::{
-    extract::{Path, Request, State},
+    extract::{Request, State},
     response::Response,
 };
-use http::{HeaderMap, HeaderName, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::value::RawValue;
 
 use super::{
     Http,
+    access::served,
     answer::{Failure, json, shown},
     body,
-    rows::{Columns, Row, write_row},
+    path::{Segments, last_segment, refuse_query},
+    rows::{Columns, write_row},
 };
 use crate::{
     catalog::{Lease, Servable},
+    engine::Output,
     error::{Error, Result},
     scheduler::{self, Answer},
     tensor::{DType, Dim, Shape, Tensor, TensorSpec, json::read_data},
@@ -35,21 +38,23 @@ pub(super) async fn get_default(
     State(http): State<Http>,
     request: Request,
 ) -> Result<Response, Failure> {
+    refuse_query(request.uri())?;
     let number = last_segment(request.uri())?;
     let lease = http.catalog.lease_default()?;
-    let deadline = deadline(request.headers())?;
-    Ok(predict_number(&lease, &number, deadline).await?)
+    let answer = predict_number(&lease, &number, request.headers()).await;
+    Ok(served(&http, &lease, answer))
 }
 
 /// `/predict/{model}/{n}`.
 pub(super) async fn get_named(
     State(http): State<Http>,
-    Path((model, number)): Path<(String, String)>,
+    Segments((model, number)): Segments<(String, String)>,
     request: Request,
 ) -> Result<Response, Failure> {
+    refuse_query(request.uri())?;
     let lease = http.catalog.lease(&model, None)?;
-    let deadline = deadline(request.headers())?;
-    Ok(predict_number(&lease, &number, deadline).await?)
+    let answer = predict_number(&lease, &number, request.headers()).await;
+    Ok(served(&http, &lease, answer))
 }
 
 /// `POST /predict`: rows for the default model.
@@ -57,28 +62,22 @@ pub(super) async fn post_default(
     State(http): State<Http>,
     request: Request,
 ) -> Result<Response, Failure> {
+    refuse_query(request.uri())?;
     let lease = http.catalog.lease_default()?;
-    Ok(predict_rows(&http, &lease, request).await?)
+    let answer = predict_rows(&http, &lease, request).await;
+    Ok(served(&http, &lease, answer))
 }
 
 /// `POST /predict/{model}`.
 pub(super) async fn post_named(
     State(http): State<Http>,
-    Path(model): Path<String>,
+    Segments(model): Segments<String>,
     request: Request,
 ) -> Result<Response, Failure> {
+    refuse_query(request.uri())?;
     let lease = http.catalog.lease(&model, None)?;
-    Ok(predict_rows(&http, &lease, request).await?)
-}
-
-/// The text after the last slash, decoded.
-fn last_segment(uri: &Uri) -> Result<String> {
-    let path = uri.path();
-    let segment = path.rsplit('/').next().unwrap_or_default();
-    percent_encoding::percent_decode_str(segment)
-        .decode_utf8()
-        .map(std::borrow::Cow::into_owned)
-        .map_err(|_| Error::invalid("the path is not UTF-8"))
+    let answer = predict_rows(&http, &lease, request).await;
+    Ok(served(&http, &lease, answer))
 }
 
 /// When the answer stops being of use, by the caller's header.
@@ -97,32 +96,30 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Instant>> {
     Ok(Instant::now().checked_add(wait))
 }
 
-async fn predict_number(
-    lease: &Lease,
-    number: &str,
-    deadline: Option<Instant>,
-) -> Result<Response> {
-    let input = read_number(lease, number).map_err(|e| lease.refused(e))?;
+async fn predict_number(lease: &Lease, number: &str, headers: &HeaderMap) -> Result<Response> {
+    let refused = |e| lease.refused(e);
+    let deadline = deadline(headers).map_err(refused)?;
+    let input = read_number(lease, number).map_err(refused)?;
     let request = scheduler::Request {
         inputs: vec![Some(input.clone())],
         deadline,
         priority: 0,
     };
-    let answer = lease.infer(request).await?;
-    let mut out = Vec::with_capacity(96);
-    out.extend_from_slice(b"{\"input\":");
-    input.write_element(0, &mut out);
-    out.extend_from_slice(b",\"prediction\":");
-    write_answer(
-        lease,
-        &answer,
-        |spec, output, out| write_row(spec, output, 0, 1, out),
-        &mut out,
-    )?;
-    out.extend_from_slice(b",\"model_version\":\"");
-    out.extend_from_slice(lease.version_text().as_bytes());
-    out.extend_from_slice(b"\"}");
-    Ok(json(StatusCode::OK, out))
+    let write = |answer: Answer| {
+        let mut out = Vec::with_capacity(96);
+        out.extend_from_slice(b"{\"input\":");
+        input.write_element(0, &mut out);
+        out.extend_from_slice(b",\"prediction\":");
+        let one = |spec: &TensorSpec, output: &Output, out: &mut Vec<u8>| {
+            write_row(spec, output, 0, 1, out)
+        };
+        write_answer(lease, &answer, one, &mut out)?;
+        out.extend_from_slice(b",\"model_version\":\"");
+        out.extend_from_slice(lease.version_text().as_bytes());
+        out.extend_from_slice(b"\"}");
+        Ok(json(StatusCode::OK, out))
+    };
+    lease.infer_as(request, write).await
 }
 
 /// The one number that a model of one number takes.
@@ -168,14 +165,6 @@ fn number_input(servable: &Servable) -> Result<(&TensorSpec, Shape)> {
     )))
 }
 
-/// The body of a POST: rows alone, or as a field.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Batch<'a> {
-    #[serde(borrow)]
-    rows: Vec<Row<'a>>,
-}
-
 async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Response> {
     let refused = |e| lease.refused(e);
     let deadline = deadline(request.headers()).map_err(refused)?;
@@ -183,16 +172,28 @@ async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Re
         .await
         .map_err(refused)?;
     let (inputs, count) = read_rows(lease, &body).map_err(refused)?;
-    let answer = lease
-        .infer(scheduler::Request {
-            inputs,
-            deadline,
-            priority: 0,
-        })
-        .await?;
-    let mut out = Vec::with_capacity(64 + 16 * count);
-    out.extend_from_slice(b"{\"predictions\":");
-    let all = |spec: &TensorSpec, output: &crate::engine::Output, out: &mut Vec<u8>| {
+    let request = scheduler::Request {
+        inputs,
+        deadline,
+        priority: 0,
+    };
+    let write = |answer: Answer| {
+        let mut out = Vec::with_capacity(64 + 16 * count);
+        out.extend_from_slice(b"{\"predictions\":");
+        write_answer(lease, &answer, all_rows(count), &mut out)?;
+        out.extend_from_slice(b",\"model_name\":\"");
+        out.extend_from_slice(lease.id().name.as_bytes());
+        out.extend_from_slice(b"\",\"model_version\":\"");
+        out.extend_from_slice(lease.version_text().as_bytes());
+        out.extend_from_slice(b"\"}");
+        Ok(json(StatusCode::OK, out))
+    };
+    lease.infer_as(request, write).await
+}
+
+/// Writes each of `count` rows of an output.
+fn all_rows(count: usize) -> impl Fn(&TensorSpec, &Output, &mut Vec<u8>) -> Result<()> {
+    move |spec, output, out| {
         if output.tensor.shape().rows().unwrap_or(1) != count {
             return Err(Error::unsupported(format!(
                 "the output \"{}\" has shape {}, not one row for each of the {count} rows; ask \
@@ -207,14 +208,7 @@ async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Re
         }
         out.push(b']');
         Ok(())
-    };
-    write_answer(lease, &answer, all, &mut out)?;
-    out.extend_from_slice(b",\"model_name\":\"");
-    out.extend_from_slice(lease.id().name.as_bytes());
-    out.extend_from_slice(b"\",\"model_version\":\"");
-    out.extend_from_slice(lease.version_text().as_bytes());
-    out.extend_from_slice(b"\"}");
-    Ok(json(StatusCode::OK, out))
+    }
 }
 
 fn read_rows(servable: &Servable, body: &[u8]) -> Result<(Vec<Option<Tensor>>, usize)> {
@@ -224,18 +218,7 @@ fn read_rows(servable: &Servable, body: &[u8]) -> Result<(Vec<Option<Tensor>>, u
             e.valid_up_to()
         ))
     })?;
-    let wrong = |e: serde_json::Error| {
-        Error::invalid(format!(
-            "the body is not rows: {e}; send {{\"rows\":[[1,2],[3,4]]}}, or objects by feature name"
-        ))
-    };
-    let rows = if text.trim_start().starts_with('[') {
-        serde_json::from_str::<Vec<Row<'_>>>(text).map_err(wrong)?
-    } else {
-        serde_json::from_str::<Batch<'_>>(text).map_err(wrong)?.rows
-    };
-    let columns = Columns::of(servable)?;
-    Ok((columns.tensors(servable, &rows)?, rows.len()))
+    Columns::of(servable)?.read(servable, text)
 }
 
 /// Writes the model's first output as the prediction, and where there are
@@ -243,7 +226,7 @@ fn read_rows(servable: &Servable, body: &[u8]) -> Result<(Vec<Option<Tensor>>, u
 fn write_answer(
     servable: &Servable,
     answer: &Answer,
-    write: impl Fn(&TensorSpec, &crate::engine::Output, &mut Vec<u8>) -> Result<()>,
+    write: impl Fn(&TensorSpec, &Output, &mut Vec<u8>) -> Result<()>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let mut outputs = servable.signature().outputs.iter().zip(&answer.outputs);

@@ -1,0 +1,84 @@
+//! The access log: one line for each request, where it is wanted.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Request, StatusCode};
+
+use super::{
+    Http,
+    answer::{Failure, shown},
+};
+use crate::{
+    catalog::Lease,
+    error::{Kind, Result},
+    transport::status,
+};
+
+/// What `--log-level` calls the access log.
+const TARGET: &str = "modelship::access";
+
+/// Which model answered; it travels on the response.
+#[derive(Clone)]
+struct Served {
+    model: Arc<str>,
+    version: Arc<str>,
+}
+
+/// `result` as a response that says which model it is of, for the log. Without
+/// one it costs nothing.
+pub(super) fn served(http: &Http, lease: &Lease, result: Result<Response>) -> Response {
+    let mut response = result.map_err(Failure::from).into_response();
+    if http.access_log {
+        response.extensions_mut().insert(Served {
+            model: Arc::clone(&lease.id().name),
+            version: Arc::clone(lease.version_text()),
+        });
+    }
+    response
+}
+
+/// The line of one request, from its start to its end.
+pub(super) struct Line {
+    method: http::Method,
+    path: String,
+    since: Instant,
+}
+
+impl Line {
+    /// A line for `request`, where one is wanted.
+    pub(super) fn start<B>(http: &Http, request: &Request<B>) -> Option<Self> {
+        let wanted = http.access_log && tracing::enabled!(target: TARGET, tracing::Level::INFO);
+        wanted.then(|| Self {
+            method: request.method().clone(),
+            path: shown(request.uri().path()),
+            since: Instant::now(),
+        })
+    }
+
+    /// The request was answered.
+    pub(super) fn answered(self, response: &mut Response, id: &HeaderValue) {
+        let served = response.extensions_mut().remove::<Served>();
+        self.write(response.status(), served, id);
+    }
+
+    /// The caller went away first.
+    pub(super) fn abandoned(self, id: &HeaderValue) {
+        self.write(status::http(Kind::Cancelled), None, id);
+    }
+
+    fn write(self, status: StatusCode, served: Option<Served>, id: &HeaderValue) {
+        let milliseconds = self.since.elapsed().as_secs_f64() * 1e3;
+        tracing::info!(
+            target: TARGET,
+            method = self.method.as_str(),
+            path = self.path,
+            status = status.as_u16(),
+            duration_ms = milliseconds,
+            model = served.as_ref().map(|s| &*s.model),
+            version = served.as_ref().map(|s| &*s.version),
+            request_id = id.to_str().unwrap_or_default(),
+            "request"
+        );
+    }
+}
