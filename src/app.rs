@@ -1,18 +1,22 @@
 //! The composition root: a [`Config`] becomes a running service.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
 
 use crate::{
-    catalog::{Catalog, Loader, Manager, Origin, Pass, watch},
+    catalog::{Catalog, Control, Loader, Manager, Origin, Pass, watch},
     config::Config,
     engine::{Engine, OnnxRuntime, find_library},
     scheduler::Host,
     telemetry::{BuildInfo, Metrics},
     transport::{
-        http::{Context, Front, Http, Limits, router},
+        http::{Context, Front, Http, router},
+        limits::Limits,
         readiness::{Readiness, Stage},
         serve::{Drain, Drained, EventLoops},
     },
@@ -90,12 +94,17 @@ pub async fn run_on(
     // The port that was taken, where port 0 was asked for.
     let address = listener.local_addr().unwrap_or(config.listen);
     let default_model = config.default_model.as_deref().map(Arc::from);
-    let (mut manager, catalog) = Manager::new(
+    let (manager, catalog) = Manager::new(
         &config.models,
         loader,
         config.version_policy.clone(),
         default_model,
     );
+    let busy = manager.busy();
+    let manager = Arc::new(Mutex::new(manager));
+    let control = config
+        .allow_repository_control
+        .then(|| Control::new(Arc::clone(&manager)));
     let http = Http::new(Context {
         catalog: catalog.clone(),
         readiness: readiness.clone(),
@@ -104,16 +113,19 @@ pub async fn run_on(
             body: config.max_body_size,
             body_timeout: BODY_TIMEOUT,
         },
+        control,
         access_log: config.access_log,
     });
     let front = Front::new(http.clone(), router(http));
     let loops = EventLoops::start(config.event_loops, &front)
         .context("the event loops can't be started")?;
 
-    let busy = manager.busy();
     // Health is answered while models load; nothing else is ready yet.
     let prove = tokio::task::spawn_blocking(move || {
-        let pass = manager.pass();
+        let pass = manager
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pass();
         (manager, pass)
     });
     let proved = async {

@@ -7,6 +7,7 @@
 //! and its instances end.
 
 mod card;
+mod control;
 mod loader;
 mod manager;
 mod policy;
@@ -21,6 +22,7 @@ use arc_swap::ArcSwap;
 
 pub use self::{
     card::{Card, Origin},
+    control::Control,
     loader::{LoadError, Loader},
     manager::{Busy, Manager, Pass},
     policy::VersionPolicy,

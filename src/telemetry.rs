@@ -30,6 +30,10 @@ pub use self::{
 };
 use crate::error::Kind;
 
+/// The target of the records that the access log is made of: one for each
+/// request, at the level "info". The log leaves them out unless it is told.
+pub const ACCESS_LOG: &str = "modelship::access";
+
 /// Which build is running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildInfo {

@@ -4,11 +4,14 @@
 //! reference-counted buffer, which is also how they travel: a body from the
 //! network becomes an input, and an output becomes a body, without a copy.
 
+mod binary;
+mod buffer;
 mod compare;
 mod dtype;
 pub mod json;
 mod number;
 mod rows;
+mod sequence;
 mod shape;
 mod signature;
 
@@ -17,6 +20,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::{
+    binary::{read_raw, write_raw},
+    buffer::Buffer,
     compare::{Mismatch, Tolerance, WrongValue, compare},
     dtype::{DType, Element},
     number::write_number,
@@ -34,6 +39,8 @@ compile_error!("tensors are kept as little-endian bytes, the protocol's own orde
 pub struct Tensor {
     shape: Shape,
     data: Data,
+    /// The shapes of a sequence's parts, where they differ.
+    parts: Option<Arc<[Shape]>>,
 }
 
 /// The elements of a tensor, row-major.
@@ -83,6 +90,7 @@ impl Tensor {
         Ok(Self {
             shape,
             data: Data::Text(elements.into()),
+            parts: None,
         })
     }
 
@@ -115,6 +123,7 @@ impl Tensor {
         Ok(Self {
             shape,
             data: Data::Fixed(dtype, bytes),
+            parts: None,
         })
     }
 
@@ -180,6 +189,7 @@ impl Tensor {
         let shape = shape.into();
         check_count(&shape, self.len())?;
         self.shape = shape;
+        self.parts = None;
         Ok(self)
     }
 

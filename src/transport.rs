@@ -1,10 +1,12 @@
 //! Wire ⇄ tensors.
 //!
 //! Two transports, which never see each other: [`http`] and `grpc`. They share
-//! the error table ([`status`]), whether the server is ready ([`readiness`]),
-//! and the event loops that carry their connections ([`serve`]).
+//! the error table ([`status`]), what they do with an inference request
+//! (`inference`), whether the server is ready ([`readiness`]), and the event loops that carry their connections ([`serve`]).
 
 pub mod http;
+mod inference;
+pub mod limits;
 pub mod readiness;
 pub mod serve;
 pub mod status;

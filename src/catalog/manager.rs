@@ -22,13 +22,15 @@ use crate::repository::{self, Candidate, ModelId, Problem, Scan, Version};
 
 /// Brings the catalog to what the repository aspires to.
 pub struct Manager {
-    catalog: Catalog,
+    pub(super) catalog: Catalog,
     loader: Arc<Loader>,
     root: PathBuf,
     policy: VersionPolicy,
     /// Versions that failed, and what their folder looked like: tried again
     /// when it has changed.
-    failed: HashMap<ModelId, Fingerprint>,
+    pub(super) failed: HashMap<ModelId, Fingerprint>,
+    /// Models that a caller has unloaded.
+    pub(super) held: BTreeSet<Arc<str>>,
     busy: Busy,
 }
 
@@ -64,6 +66,7 @@ impl Manager {
             root: root.to_owned(),
             policy,
             failed: HashMap::new(),
+            held: BTreeSet::new(),
             busy: Busy::default(),
         };
         (manager, catalog)
@@ -98,14 +101,22 @@ impl Manager {
             self.note_problems(&problems);
             pass.failures.push(LoadError::Repository(problems.clone()));
         }
-        let aspired = self.policy.aspired(candidates);
+        let mut aspired = self.policy.aspired(candidates);
         if aspired.is_empty() {
             return pass;
         }
+        let held: Vec<Candidate> = aspired
+            .extract_if(.., |c| self.held.contains(&c.id.name))
+            .collect();
         for candidate in &aspired {
             self.bring(candidate, &mut pass);
         }
         self.retire(&aspired, &problems, &mut pass);
+        for Candidate { id, .. } in &held {
+            let reason = Some("a caller has unloaded it".to_owned());
+            let states = &self.catalog.shared.states;
+            states.set(&id.name, Some(&id.version), State::Unavailable, reason);
+        }
         pass
     }
 
@@ -176,7 +187,8 @@ impl Manager {
         for (name, versions) in snapshot.models() {
             let is_wanted = |v: &Version| wanted.contains(&(&**name, v));
             let replaced = versions.keys().any(is_wanted);
-            let gone = !wanted.iter().any(|(n, _)| *n == &**name) && problems.is_empty();
+            let gone = self.held.contains(name)
+                || !wanted.iter().any(|(n, _)| *n == &**name) && problems.is_empty();
             if replaced || gone {
                 leaving.extend(
                     versions

@@ -3,6 +3,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -64,14 +65,15 @@ fn walk(folder: &Path, depth: usize, entries: &mut Vec<(PathBuf, u64, Option<Sys
 /// Runs `manager` for as long as the process serves: a pass whenever the
 /// repository has changed and has then been still for `interval`, so that a
 /// folder being written is left alone until it is whole.
-pub async fn follow(mut manager: Manager, watch: Watch, interval: Duration) {
+pub async fn follow(manager: Arc<Mutex<Manager>>, watch: Watch, interval: Duration) {
     if watch == Watch::Off {
         return;
     }
+    let root = lock(&manager).root().to_owned();
     let (sender, mut events) = mpsc::channel::<()>(1);
     // Kept for its life: dropping it ends the events.
     let watcher = match watch {
-        Watch::Auto => events_of(manager.root(), sender.clone()),
+        Watch::Auto => events_of(&root, sender.clone()),
         Watch::Poll | Watch::Off => None,
     };
     // Events are a hint to look at once; looking happens anyway, since some
@@ -81,7 +83,7 @@ pub async fn follow(mut manager: Manager, watch: Watch, interval: Duration) {
     } else {
         interval
     };
-    let mut seen = Fingerprint::of(manager.root());
+    let mut seen = Fingerprint::of(&root);
     // The pass before this saw the files at a moment that nobody knows here:
     // the first look makes another, which loads nothing that is served.
     let mut done = None;
@@ -93,27 +95,29 @@ pub async fn follow(mut manager: Manager, watch: Watch, interval: Duration) {
             tokio::time::sleep(interval).await;
             while events.try_recv().is_ok() {}
         }
-        let now = Fingerprint::of(manager.root());
+        let now = Fingerprint::of(&root);
         let still = now == seen;
         seen = now;
         if Some(now) == done || !still {
             continue;
         }
-        let blocking = tokio::task::spawn_blocking(move || {
-            for failure in manager.pass().failures {
+        let manager = Arc::clone(&manager);
+        let pass = tokio::task::spawn_blocking(move || {
+            for failure in lock(&manager).pass().failures {
                 tracing::error!("{failure}");
             }
-            manager
         });
-        match blocking.await {
-            Ok(back) => manager = back,
-            Err(error) => {
-                tracing::error!(%error, "the repository is no longer followed");
-                return;
-            }
+        if let Err(error) = pass.await {
+            tracing::error!(%error, "the repository is no longer followed");
+            return;
         }
         done = Some(now);
     }
+}
+
+/// A pass that panicked has left the catalog as it was.
+fn lock(manager: &Mutex<Manager>) -> MutexGuard<'_, Manager> {
+    manager.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn events_of(root: &Path, sender: mpsc::Sender<()>) -> Option<RecommendedWatcher> {

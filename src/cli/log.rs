@@ -11,7 +11,10 @@ use std::{
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
+use crate::{
+    config::{Config, LogFormat},
+    telemetry::ACCESS_LOG,
+};
 
 static JSON: AtomicBool = AtomicBool::new(false);
 
@@ -21,10 +24,13 @@ pub(super) fn is_json() -> bool {
     JSON.load(Relaxed)
 }
 
-/// Starts the log. `filter` says what is written, as `tracing` reads it.
-pub(super) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
+/// Starts the log as the settings say.
+pub(super) fn start(config: &Config) -> anyhow::Result<()> {
+    let access = if config.access_log { "info" } else { "off" };
+    let filter = EnvFilter::try_new(&config.log_level)?
+        .add_directive(format!("{ACCESS_LOG}={access}").parse()?);
     let terminal = io::stderr().is_terminal();
-    let json = match format {
+    let json = match config.log_format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
         LogFormat::Json => true,
@@ -33,7 +39,7 @@ pub(super) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(terminal && !no_color)
-        .with_env_filter(EnvFilter::try_new(filter)?);
+        .with_env_filter(filter);
     let started = if json {
         log.json()
             .flatten_event(true)
@@ -61,4 +67,53 @@ fn log_panics() {
         let trace = (trace.status() == BacktraceStatus::Captured).then(|| trace.to_string());
         tracing::error!(place, thread, trace, "a fault in modelship: {message}");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsString, process::Command, thread};
+
+    use super::*;
+
+    const CHILD: &str = "MODELSHIP_TEST_PANIC";
+
+    /// Runs itself again, since a log is started once for a process.
+    #[test]
+    fn a_panic_is_one_record_of_the_log() {
+        if env::var_os(CHILD).is_some() {
+            let flags = [("log-format".to_owned(), OsString::from("json"))];
+            start(&Config::load(flags, []).unwrap()).unwrap();
+            let panicked = thread::Builder::new()
+                .name("instance-7".to_owned())
+                .spawn(|| panic!("the ground\nis gone"));
+            assert!(panicked.unwrap().join().is_err());
+            return;
+        }
+        let name = "cli::log::tests::a_panic_is_one_record_of_the_log";
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .env_remove("RUST_BACKTRACE")
+            .output()
+            .unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{log}");
+        let [line] = log.lines().collect::<Vec<_>>()[..] else {
+            panic!("{log}");
+        };
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["level"], "ERROR");
+        assert_eq!(
+            record["message"],
+            "a fault in modelship: the ground\nis gone"
+        );
+        assert_eq!(record["thread"], "instance-7");
+        assert!(
+            record["place"]
+                .as_str()
+                .unwrap()
+                .starts_with("src/cli/log.rs:")
+        );
+        assert!(record["trace"].is_null(), "{record}");
+    }
 }

@@ -150,7 +150,7 @@ settings! {
             |config, text| config.log_format = values::log_format(text)?;
         "log-level" "LEVEL" = "info", "off, error, warn, info, debug or trace, also by module: warn,modelship=debug",
             |config, text| config.log_level = values::filter(text)?;
-        "access-log" "" = "false", "Log every request",
+        "access-log" "" = "false", "Log every request with its id, path, status and time",
             |config, text| config.access_log = values::boolean(text)?;
     }
     Origin {

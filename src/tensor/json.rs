@@ -11,7 +11,11 @@ mod read;
 mod scan;
 mod write;
 
-pub use self::{read::read_data, write::write_data};
+pub use self::{
+    read::{read_data, read_next},
+    scan::Scanner,
+    write::write_data,
+};
 
 #[cfg(test)]
 mod tests;

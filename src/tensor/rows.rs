@@ -56,6 +56,7 @@ pub fn concatenate(parts: &[&Tensor]) -> Result<Tensor> {
     Ok(Tensor {
         shape: first.shape.with_rows(rows),
         data,
+        parts: None,
     })
 }
 
@@ -92,6 +93,7 @@ pub fn split(whole: &Tensor, counts: &[usize]) -> Result<Vec<Tensor>> {
                     Data::Fixed(dtype, bytes) => Data::Fixed(*dtype, bytes.slice(range)),
                     Data::Text(text) => Data::Text(text[range].into()),
                 },
+                parts: None,
             }
         })
         .collect())

@@ -3,6 +3,7 @@
 mod access;
 mod answer;
 mod body;
+mod encoding;
 mod front;
 mod health;
 mod index;
@@ -10,8 +11,9 @@ mod models;
 mod path;
 mod predict;
 mod rows;
+mod v2;
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
@@ -21,8 +23,12 @@ use axum::{
 
 use self::answer::Failure;
 pub use self::front::Front;
-use super::readiness::Readiness;
-use crate::{catalog::Catalog, error::Error, telemetry::Metrics};
+use super::{limits::Limits, readiness::Readiness};
+use crate::{
+    catalog::{Catalog, Control},
+    error::Error,
+    telemetry::Metrics,
+};
 
 /// What the routes need to know. Clones share it.
 #[derive(Clone)]
@@ -53,17 +59,10 @@ pub struct Context {
     pub metrics: Metrics,
     /// Limits on what a caller may send.
     pub limits: Limits,
+    /// The means to load and unload models, where callers may.
+    pub control: Option<Control>,
     /// Whether each request is logged.
     pub access_log: bool,
-}
-
-/// Limits on what a caller may send.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The largest body, in bytes.
-    pub body: usize,
-    /// The longest that a body may take to arrive.
-    pub body_timeout: Duration,
 }
 
 /// The routes.
@@ -83,6 +82,7 @@ pub fn router(http: Http) -> Router {
         .route("/readyz", get(health::ready))
         .route("/healthz", get(health::health))
         .route("/metrics", get(health::metrics))
+        .merge(v2::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(http)

@@ -10,10 +10,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "needs(*tools): programs that the test runs")
-
-
 def pytest_runtest_setup(item):
     for mark in item.iter_markers("needs"):
         missing = [tool for tool in mark.args if shutil.which(tool) is None]

@@ -20,7 +20,8 @@ use modelship::{
     scheduler::{Host, Settings},
     telemetry::{BuildInfo, Metrics},
     transport::{
-        http::{Context as HttpContext, Front, Http, Limits, router},
+        http::{Context as HttpContext, Front, Http, router},
+        limits::Limits,
         readiness::{Readiness, Stage},
     },
 };
@@ -65,6 +66,7 @@ fn front() -> Front {
                 body: LARGEST,
                 body_timeout: Duration::from_millis(50),
             },
+            control: None,
             access_log: true,
         })
     });

@@ -177,3 +177,39 @@ fn the_level_decides_what_is_written() {
         assert!(line.contains("\"target\":\"modelship::app\""), "{line}");
     }
 }
+
+#[test]
+fn the_access_log_has_a_record_for_each_request() {
+    let id = "x-request-id: from-the-caller\r\n";
+    let requests = |flags: &[&str]| {
+        let service = Serving::start(serve(flags));
+        let (status, head, _) = service.get("/predict/linear/21", id);
+        assert_eq!(status, 200);
+        assert!(head.contains("x-request-id: from-the-caller"), "{head}");
+        assert_eq!(service.get("/nowhere/%22%0a", "").0, 404);
+        let log = service.stop();
+        let records = log
+            .iter()
+            .map(|line| serde_json::from_str(line).expect(line));
+        records
+            .filter(|record: &Value| record["message"] == "request")
+            .collect::<Vec<_>>()
+    };
+    let records = requests(&["--access-log"]);
+    let [predict, nowhere] = &records[..] else {
+        panic!("{records:#?}");
+    };
+    assert_eq!(predict["request_id"], "from-the-caller");
+    assert_eq!(predict["method"], "GET");
+    assert_eq!(predict["path"], "/predict/linear/21");
+    assert_eq!(predict["status"], 200);
+    assert!(predict["milliseconds"].as_f64().unwrap() > 0.0, "{predict}");
+    assert_eq!(
+        (&nowhere["status"], &nowhere["path"]),
+        (&404.into(), &"/nowhere/%22%0a".into())
+    );
+    let made = nowhere["request_id"].as_str().unwrap();
+    assert!(made.len() >= 16, "{nowhere}");
+
+    assert_eq!(requests(&["--log-level", "debug"]), Vec::<Value>::new());
+}

@@ -18,6 +18,7 @@ mod health;
 mod hostile;
 mod hot_swap;
 mod logs;
+mod metrics;
 mod phoning_home;
 mod predict;
 mod process;

@@ -16,9 +16,30 @@ use crate::{
 /// fit its type, or the nesting or the number of elements that does not fit
 /// the shape.
 pub fn read_data(name: &str, dtype: DType, shape: Shape, json: &str) -> Result<Tensor> {
+    let mut scanner = Scanner::new(json);
+    let tensor = read_next(name, dtype, shape, &mut scanner)?;
+    match scanner.peek() {
+        None => Ok(tensor),
+        Some(byte) => Err(Error::invalid(format!(
+            "the tensor \"{name}\": its data goes on after its end, with \"{}\"",
+            char::from(byte).escape_debug()
+        ))),
+    }
+}
+
+/// [`read_data`], of the data that comes next in a longer text.
+///
+/// # Errors
+/// As [`read_data`].
+pub fn read_next(
+    name: &str,
+    dtype: DType,
+    shape: Shape,
+    scanner: &mut Scanner<'_>,
+) -> Result<Tensor> {
     macro_rules! read {
         ($type:ty, $new:expr) => {
-            collect::<$type>(dtype, &shape, json).and_then(|e| $new(shape, e))
+            collect::<$type>(dtype, &shape, scanner).and_then(|e| $new(shape, e))
         };
     }
     match dtype {
@@ -44,7 +65,7 @@ pub fn read_data(name: &str, dtype: DType, shape: Shape, json: &str) -> Result<T
 /// nesting is read by recursion.
 const MOST_DIMENSIONS: usize = 64;
 
-fn collect<T: Element>(dtype: DType, shape: &Shape, json: &str) -> Result<Vec<T>> {
+fn collect<T: Element>(dtype: DType, shape: &Shape, scanner: &mut Scanner<'_>) -> Result<Vec<T>> {
     let expected = shape
         .elements()
         .ok_or_else(|| Error::invalid(format!("the shape {shape} is larger than memory")))?;
@@ -54,35 +75,30 @@ fn collect<T: Element>(dtype: DType, shape: &Shape, json: &str) -> Result<Vec<T>
             shape.len()
         )));
     }
+    // A claimed shape must not allocate more than the text could fill: each
+    // element takes at least two characters.
+    let most = scanner.rest().len() / 2 + 1;
     let mut reader = Reader {
-        scanner: Scanner::new(json),
+        scanner,
         dtype,
         shape,
         expected,
-        // A claimed shape must not allocate more than the text could fill:
-        // each element takes at least two characters.
-        out: Vec::with_capacity(expected.min(json.len() / 2 + 1)),
+        out: Vec::with_capacity(expected.min(most)),
     };
     reader.whole()?;
-    if let Some(byte) = reader.scanner.peek() {
-        return Err(Error::invalid(format!(
-            "its data goes on after its end, with \"{}\"",
-            char::from(byte).escape_debug()
-        )));
-    }
     Ok(reader.out)
 }
 
 /// Reads the elements of one tensor.
-struct Reader<'a, T> {
-    scanner: Scanner<'a>,
+struct Reader<'s, 'a, T> {
+    scanner: &'s mut Scanner<'a>,
     dtype: DType,
-    shape: &'a Shape,
+    shape: &'s Shape,
     expected: usize,
     out: Vec<T>,
 }
 
-impl<T: Element> Reader<'_, T> {
+impl<T: Element> Reader<'_, '_, T> {
     fn whole(&mut self) -> Result<()> {
         match self.scanner.peek() {
             Some(b'[') => {}
@@ -186,7 +202,7 @@ impl<T: Element> Reader<'_, T> {
         let first = self.scanner.peek();
         let start = self.scanner.at();
         if let Some(first) = first
-            && let Some(element) = T::read(first, &mut self.scanner)
+            && let Some(element) = T::read(first, self.scanner)
         {
             self.out.push(element);
             return Ok(());

@@ -3,7 +3,8 @@
 use super::decimal::Decimal;
 
 /// A place in JSON text.
-pub(super) struct Scanner<'a> {
+#[derive(Debug, Clone)]
+pub struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
@@ -13,7 +14,8 @@ pub(super) struct Scanner<'a> {
 const MOST_DIGITS: usize = 19;
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    /// The beginning of `text`.
+    pub fn new(text: &'a str) -> Self {
         Self {
             text,
             bytes: text.as_bytes(),
@@ -23,7 +25,7 @@ impl<'a> Scanner<'a> {
 
     /// The next byte that is not white space, left where it is.
     #[inline]
-    pub(super) fn peek(&mut self) -> Option<u8> {
+    pub fn peek(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes.get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
                 return Some(byte);
@@ -35,7 +37,7 @@ impl<'a> Scanner<'a> {
 
     /// Passes over `byte` if it comes next.
     #[inline]
-    pub(super) fn take(&mut self, byte: u8) -> bool {
+    pub fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
@@ -132,7 +134,7 @@ impl<'a> Scanner<'a> {
 
     /// The string that comes next, without its escapes. `None` where there is
     /// none that JSON allows.
-    pub(super) fn string(&mut self) -> Option<String> {
+    pub fn string(&mut self) -> Option<String> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return None;
         }
@@ -210,13 +212,70 @@ impl<'a> Scanner<'a> {
         Some(unit)
     }
 
+    /// Passes over the value that comes next, and gives its text. Brackets
+    /// are matched and strings are whole; what stands between is not looked
+    /// at. `None` where there is no whole value.
+    pub fn skip(&mut self) -> Option<&'a str> {
+        let first = self.peek()?;
+        let start = self.at;
+        let mut depth = 0usize;
+        loop {
+            match *self.bytes.get(self.at)? {
+                b'"' => self.skip_string()?,
+                b'[' | b'{' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b']' | b'}' => {
+                    depth = depth.checked_sub(1)?;
+                    self.at += 1;
+                }
+                _ if depth > 0 => {
+                    let rest = self.bytes.get(self.at..)?;
+                    self.at += rest
+                        .iter()
+                        .position(|b| matches!(b, b'"' | b'[' | b']' | b'{' | b'}'))?;
+                }
+                _ if matches!(first, b',' | b':') => return None,
+                // A word or a number ends where the next sign begins.
+                _ => {
+                    let rest = self.bytes.get(self.at..)?;
+                    self.at += rest
+                        .iter()
+                        .position(|b| {
+                            matches!(b, b',' | b':' | b'"' | b'[' | b']' | b'{' | b'}')
+                                || b.is_ascii_whitespace()
+                        })
+                        .unwrap_or(rest.len());
+                }
+            }
+            if depth == 0 {
+                return self.text.get(start..self.at);
+            }
+        }
+    }
+
+    fn skip_string(&mut self) -> Option<()> {
+        self.at += 1;
+        loop {
+            let rest = self.bytes.get(self.at..)?;
+            let next = rest.iter().position(|b| matches!(b, b'"' | b'\\'))?;
+            self.at += next;
+            if self.bytes.get(self.at) == Some(&b'"') {
+                self.at += 1;
+                return Some(());
+            }
+            self.at += 2;
+        }
+    }
+
     /// What has not been passed over.
-    pub(super) fn rest(&self) -> &'a str {
+    pub fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
     /// Where the scanner stands.
-    pub(super) fn at(&self) -> usize {
+    pub fn at(&self) -> usize {
         self.at
     }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What `--log-level` calls the access log.
-const TARGET: &str = "modelship::access";
+const TARGET: &str = crate::telemetry::ACCESS_LOG;
 
 /// Which model answered; it travels on the response.
 #[derive(Clone)]

@@ -4,8 +4,10 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
-use super::Limits;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    transport::limits::Limits,
+};
 
 /// The whole of `body`.
 ///
@@ -57,7 +59,8 @@ async fn collect(mut body: Body, limits: Limits) -> Result<Bytes> {
     Ok(rest.map_or(first, BytesMut::freeze))
 }
 
-fn too_large(limits: Limits) -> Error {
+/// The error of a body beyond the limit.
+pub(super) fn too_large(limits: Limits) -> Error {
     Error::too_large(format!(
         "the body is larger than the {} bytes that are taken; the setting max-body-size raises it",
         limits.body

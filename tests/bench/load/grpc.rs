@@ -1,0 +1,117 @@
+//! gRPC: one call at a time on each connection.
+
+use std::{cell::RefCell, rc::Rc, time::Instant};
+
+use anyhow::{Context as _, bail};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use h2::client::SendRequest;
+use http::Request;
+use tokio::net::TcpStream;
+
+use super::{
+    outcome::{Outcome, Tally},
+    plan::Plan,
+};
+
+/// Carries out `plan`.
+pub(crate) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let message = framed(&plan.body()?);
+    let tally = Rc::new(RefCell::new(Tally::start(plan)?));
+    let calls = tokio::task::LocalSet::new();
+    runtime.block_on(calls.run_until(async {
+        let callers: Vec<_> = (0..plan.connections)
+            .map(|_| {
+                let call = call(plan.clone(), message.clone(), Rc::clone(&tally));
+                tokio::task::spawn_local(call)
+            })
+            .collect();
+        for caller in callers {
+            caller.await??;
+        }
+        anyhow::Ok(())
+    }))?;
+    let tally = Rc::into_inner(tally).context("a caller is still there")?;
+    Ok(tally.into_inner().outcome())
+}
+
+/// The message behind gRPC's prefix: not compressed, and its length.
+fn framed(message: &[u8]) -> Bytes {
+    let mut framed = BytesMut::with_capacity(message.len() + 5);
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    framed.put_slice(message);
+    framed.freeze()
+}
+
+async fn call(plan: Plan, message: Bytes, tally: Rc<RefCell<Tally>>) -> anyhow::Result<()> {
+    let until = tally.borrow().until();
+    let stream = TcpStream::connect(plan.target).await?;
+    stream.set_nodelay(true)?;
+    let (mut client, connection) = h2::client::Builder::new()
+        .initial_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .handshake(stream)
+        .await?;
+    // Ends with the runtime.
+    tokio::spawn(connection);
+    while Instant::now() < until {
+        let start = Instant::now();
+        let called = tokio::time::timeout_at(until.into(), one(&plan, &mut client, &message)).await;
+        let Ok(called) = called else {
+            break;
+        };
+        let now = Instant::now();
+        match called {
+            Ok((status, body)) => tally.borrow_mut().answer(now, now - start, status, &body),
+            Err(error) => {
+                tally.borrow_mut().failure(&format!("{error:#}"));
+                // A connection that fails at once must not become a spin.
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One call: its status, 200 for gRPC's 0, and its message.
+async fn one(
+    plan: &Plan,
+    client: &mut SendRequest<Bytes>,
+    message: &Bytes,
+) -> anyhow::Result<(u16, Bytes)> {
+    let mut request = Request::post(format!("http://{}{}", plan.target, plan.path))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    for (name, value) in &plan.headers {
+        request = request.header(name, value);
+    }
+    let mut ready = client.clone().ready().await?;
+    let (answer, mut body) = ready.send_request(request.body(())?, false)?;
+    body.send_data(message.clone(), true)?;
+    let (head, mut body) = answer.await?.into_parts();
+    if head.status != 200 {
+        bail!("HTTP status {}", head.status);
+    }
+    let mut received = BytesMut::new();
+    while let Some(part) = body.data().await {
+        let part = part?;
+        body.flow_control().release_capacity(part.len())?;
+        received.extend_from_slice(&part);
+    }
+    let trailers = body.trailers().await?;
+    let status = trailers
+        .as_ref()
+        .unwrap_or(&head.headers)
+        .get("grpc-status")
+        .context("no grpc-status")?;
+    let status: u16 = status.to_str()?.parse()?;
+    let message = received.freeze();
+    Ok(match status {
+        0 if message.len() >= 5 => (200, message.slice(5..)),
+        0 => bail!("an answer without a message"),
+        refused => (refused, Bytes::new()),
+    })
+}
