@@ -15,6 +15,7 @@ use crate::{
     scheduler::Host,
     telemetry::{BuildInfo, Metrics},
     transport::{
+        grpc,
         http::{Context, Front, Http, router},
         limits::Limits,
         readiness::{Readiness, Stage},
@@ -105,18 +106,26 @@ pub async fn run_on(
     let control = config
         .allow_repository_control
         .then(|| Control::new(Arc::clone(&manager)));
+    let limits = Limits {
+        body: config.max_body_size,
+        body_timeout: BODY_TIMEOUT,
+    };
+    let grpc = grpc::router(grpc::Context {
+        catalog: catalog.clone(),
+        readiness: readiness.clone(),
+        limits,
+        control: control.clone(),
+    })
+    .context("the gRPC service can't be described")?;
     let http = Http::new(Context {
         catalog: catalog.clone(),
         readiness: readiness.clone(),
         metrics,
-        limits: Limits {
-            body: config.max_body_size,
-            body_timeout: BODY_TIMEOUT,
-        },
+        limits,
         control,
         access_log: config.access_log,
     });
-    let front = Front::new(http.clone(), router(http));
+    let front = Front::new(http.clone(), router(http).merge(grpc));
     let loops = EventLoops::start(config.event_loops, &front)
         .context("the event loops can't be started")?;
 

@@ -1,9 +1,10 @@
 //! Wire ⇄ tensors.
 //!
-//! Two transports, which never see each other: [`http`] and `grpc`. They share
+//! Two transports, which never see each other: [`http`] and [`grpc`]. They share
 //! the error table ([`status`]), what they do with an inference request
 //! (`inference`), whether the server is ready ([`readiness`]), and the event loops that carry their connections ([`serve`]).
 
+pub mod grpc;
 pub mod http;
 mod inference;
 pub mod limits;

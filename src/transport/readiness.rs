@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU8, Ordering},
 };
 
+use tokio::sync::watch;
+
 use crate::telemetry::Metrics;
 
 /// A stage of the process's life.
@@ -42,6 +44,8 @@ impl Stage {
 #[derive(Clone)]
 pub struct Readiness {
     stage: Arc<AtomicU8>,
+    /// For those who wait for a change; who only asks reads `stage`.
+    changes: watch::Sender<Stage>,
     metrics: Metrics,
 }
 
@@ -51,6 +55,7 @@ impl Readiness {
         metrics.set_ready(false);
         Self {
             stage: Arc::new(AtomicU8::new(0)),
+            changes: watch::Sender::new(Stage::Starting),
             metrics,
         }
     }
@@ -69,6 +74,17 @@ impl Readiness {
         self.stage() == Stage::Ready
     }
 
+    /// The stages from now on.
+    pub fn watch(&self) -> watch::Receiver<Stage> {
+        self.changes.subscribe()
+    }
+
+    /// Waits until `stage` is reached.
+    pub async fn reach(&self, stage: Stage) {
+        // The sender lives in `self`, so the wait ends only so.
+        let _ = self.watch().wait_for(|now| *now == stage).await;
+    }
+
     /// Moves on to `stage`; there is no way back.
     pub fn enter(&self, stage: Stage) {
         let number = match stage {
@@ -78,5 +94,6 @@ impl Readiness {
         };
         let before = self.stage.fetch_max(number, Ordering::AcqRel);
         self.metrics.set_ready(number.max(before) == 1);
+        self.changes.send_replace(self.stage());
     }
 }

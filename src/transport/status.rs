@@ -1,6 +1,7 @@
 //! The error table: the only place that knows both columns.
 
 use ::http::StatusCode;
+use tonic::Code;
 
 use crate::error::Kind;
 
@@ -25,6 +26,20 @@ pub fn http(kind: Kind) -> StatusCode {
     }
 }
 
+/// The gRPC code of `kind`.
+pub fn grpc(kind: Kind) -> Code {
+    match kind {
+        Kind::Invalid => Code::InvalidArgument,
+        Kind::NotFound => Code::NotFound,
+        Kind::TooLarge | Kind::Overloaded => Code::ResourceExhausted,
+        Kind::Cancelled => Code::Cancelled,
+        Kind::Internal => Code::Internal,
+        Kind::MethodNotAllowed | Kind::Unsupported => Code::Unimplemented,
+        Kind::Unavailable => Code::Unavailable,
+        Kind::Deadline => Code::DeadlineExceeded,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,19 +47,20 @@ mod tests {
     #[test]
     fn the_table_of_the_design() {
         let table = [
-            (Kind::Invalid, 400),
-            (Kind::NotFound, 404),
-            (Kind::MethodNotAllowed, 405),
-            (Kind::TooLarge, 413),
-            (Kind::Overloaded, 429),
-            (Kind::Cancelled, 499),
-            (Kind::Internal, 500),
-            (Kind::Unsupported, 501),
-            (Kind::Unavailable, 503),
-            (Kind::Deadline, 504),
+            (Kind::Invalid, 400, Code::InvalidArgument),
+            (Kind::NotFound, 404, Code::NotFound),
+            (Kind::MethodNotAllowed, 405, Code::Unimplemented),
+            (Kind::TooLarge, 413, Code::ResourceExhausted),
+            (Kind::Overloaded, 429, Code::ResourceExhausted),
+            (Kind::Cancelled, 499, Code::Cancelled),
+            (Kind::Internal, 500, Code::Internal),
+            (Kind::Unsupported, 501, Code::Unimplemented),
+            (Kind::Unavailable, 503, Code::Unavailable),
+            (Kind::Deadline, 504, Code::DeadlineExceeded),
         ];
-        for (kind, status) in table {
+        for (kind, status, code) in table {
             assert_eq!(http(kind).as_u16(), status, "{kind:?}");
+            assert_eq!(grpc(kind), code, "{kind:?}");
         }
         assert_eq!(table.len(), Kind::ALL.len());
     }

@@ -1,0 +1,196 @@
+//! `ModelStreamInfer`: requests on a stream run as they come, and are answered
+//! in their order.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll, ready},
+    time::Duration,
+};
+
+use axum::{body::Body, extract::State, response::Response};
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinHandle},
+};
+
+use super::{
+    Context,
+    infer::{Answered, answer},
+    proto::infer_parameter::ParameterChoice,
+    reply,
+    wire::{self, Messages},
+};
+use crate::{
+    error::{Error, Result},
+    transport::readiness::Stage,
+};
+
+/// Requests of one stream that run at once; more wait in the socket.
+const AT_ONCE: usize = 32;
+
+/// How long an idle stream may go on while the server drains.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A stream of requests, a stream of answers.
+pub(super) async fn infer(
+    State(context): State<Arc<Context>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let started = Messages::new(&headers, body, context.limits)
+        .and_then(|messages| Ok((messages, wire::deadline(&headers)?)));
+    let (messages, deadline) = match started {
+        Ok(started) => started,
+        Err(error) => return reply::refused(error),
+    };
+    let is_gzip = messages.is_gzip();
+    let (running, runs) = mpsc::channel(AT_ONCE);
+    let reading = tokio::spawn(read(context, messages, deadline, running));
+    let answers = Answers {
+        runs,
+        current: None,
+        parts: VecDeque::new(),
+        is_gzip,
+        is_over: false,
+        reading: reading.abort_handle(),
+    };
+    reply::response(Body::new(answers), is_gzip)
+}
+
+/// A request that runs; dropping it takes it back.
+enum Run {
+    Request(Aborting<Result<Answered>>),
+    /// The stream ends here, for this reason.
+    End(Error),
+}
+
+/// Starts a run for each request, until the stream ends.
+async fn read(
+    context: Arc<Context>,
+    mut messages: Messages,
+    deadline: Option<std::time::Instant>,
+    running: mpsc::Sender<Run>,
+) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = messages.next() => next,
+            () = drained(&context) => Err(Error::unavailable(
+                "the server is shutting down, and the stream was idle: open another",
+            )),
+        };
+        let run = match next {
+            Ok(None) => return,
+            Err(error) => {
+                let _ = running.send(Run::End(error)).await;
+                return;
+            }
+            Ok(Some(request)) => {
+                let context = Arc::clone(&context);
+                let run = async move { answer(&context, request, deadline).await };
+                Run::Request(Aborting(tokio::spawn(run)))
+            }
+        };
+        if running.send(run).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until the server drains, and a while longer.
+async fn drained(context: &Context) {
+    context.readiness.reach(Stage::Draining).await;
+    tokio::time::sleep(IDLE).await;
+}
+
+struct Aborting<T>(JoinHandle<T>);
+
+impl<T> Drop for Aborting<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The answers, in the order of the requests.
+struct Answers {
+    runs: mpsc::Receiver<Run>,
+    current: Option<Aborting<Result<Answered>>>,
+    parts: VecDeque<Bytes>,
+    is_gzip: bool,
+    is_over: bool,
+    reading: AbortHandle,
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+impl Answers {
+    /// The next part of an answer; `None` where there are no more.
+    fn poll_part(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Bytes>>> {
+        loop {
+            if let Some(part) = self.parts.pop_front() {
+                return Poll::Ready(Some(Ok(part)));
+            }
+            if let Some(current) = &mut self.current {
+                let joined = ready!(Pin::new(&mut current.0).poll(cx));
+                self.current = None;
+                let answered = joined
+                    .unwrap_or_else(|e| Err(Error::internal(format!("a request of a stream: {e}"))))
+                    .map(last);
+                if let Err(error) = &answered
+                    && error.kind() == crate::error::Kind::Internal
+                {
+                    tracing::error!("{error}");
+                }
+                self.parts = reply::streamed(answered, self.is_gzip)?.into();
+                continue;
+            }
+            match ready!(self.runs.poll_recv(cx)) {
+                None => return Poll::Ready(None),
+                Some(Run::Request(run)) => self.current = Some(run),
+                Some(Run::End(error)) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+}
+
+/// Says that no other answer to this request follows, which clients of streams
+/// look for.
+fn last(mut answered: Answered) -> Answered {
+    answered.message.parameters.insert(
+        "triton_final_response".to_owned(),
+        ParameterChoice::BoolParam(true).into(),
+    );
+    answered
+}
+
+impl http_body::Body for Answers {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let error = match ready!(self.poll_part(cx)) {
+            Some(Ok(part)) => return Poll::Ready(Some(Ok(Frame::data(part)))),
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        self.is_over = true;
+        let trailers = reply::trailers(error.as_ref());
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+}
