@@ -105,7 +105,8 @@ impl Catalog {
     /// A lease of the default model: the one set, or the only one.
     ///
     /// # Errors
-    /// `NotFound` where several are served and none is set.
+    /// `NotFound` where several are served and none is set; `Unavailable`
+    /// where none is served; for the one that is set, as [`lease`](Self::lease).
     pub fn lease_default(&self) -> Result<Lease> {
         if let Some(name) = &self.shared.default_model {
             return self.lease(name, None);

@@ -85,8 +85,8 @@ impl Scheduler {
     ///
     /// # Errors
     /// `Overloaded` when the queue is full, `Deadline` when the request's
-    /// deadline passed before it ran, `Invalid` when the model itself refuses
-    /// the inputs, `Internal` when a run fails.
+    /// deadline passed before it was answered, `Invalid` when the model has no
+    /// such priority or itself refuses the inputs, `Internal` when a run fails.
     pub async fn submit(&self, mut request: Request) -> Result<Answer> {
         let plan = &self.plan;
         if request.priority > plan.priority_levels && plan.priority_levels > 0 {

@@ -20,7 +20,7 @@ pub struct Servable {
     pub(super) signature: Signature,
     pub(super) scheduler: Scheduler,
     pub(super) metrics: Arc<ModelMetrics>,
-    /// The version as text, and as a JSON string: written in every answer.
+    /// The version as text: written in every answer.
     pub(super) version_text: Arc<str>,
 }
 

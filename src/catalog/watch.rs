@@ -15,7 +15,8 @@ use super::manager::Manager;
 /// How the repository is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Watch {
-    /// By file events where they work, else by polling.
+    /// By file events, and by looking now and then all the same, since some
+    /// file systems send none.
     #[default]
     Auto,
     /// By polling alone.

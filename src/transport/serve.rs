@@ -5,6 +5,8 @@
 //! thread that read the request and will write the answer, and what a loop
 //! finds ready in one turn runs as one batch (`scheduler::event_loop`).
 
+mod connection;
+
 use std::{
     convert::Infallible,
     sync::{
@@ -17,40 +19,14 @@ use std::{
 use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
-    service::TowerToHyperService,
-};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
 };
 use tower::Service;
 
+use self::connection::{Open, announced, carry};
 use crate::scheduler::event_loop;
-
-/// How long a new connection may take to send its first byte.
-const FIRST_BYTE: Duration = Duration::from_secs(15);
-
-/// How long a kept connection may be idle, and a head take to arrive: hyper
-/// has one clock for both. It is longer than the 60 s for which load balancers
-/// commonly keep a connection, since where this side closes first, a request
-/// that is on its way is lost.
-const IDLE: Duration = Duration::from_secs(75);
-
-/// How long a connection that has sent nothing is kept once the end has come.
-const LAST_MOMENT: Duration = Duration::from_millis(500);
-
-/// The most that a request's head may take, in bytes.
-const HEAD_LIMIT: usize = 64 * 1024;
-
-/// Streams at once on one HTTP/2 connection.
-const STREAMS: u32 = 256;
-
-/// HTTP/2 windows: large enough for a tensor not to wait for an update.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// What answers requests: a router, or what stands before one.
 pub trait Answers:
@@ -245,7 +221,7 @@ impl EventLoop {
                             biased;
                             stream = arriving.recv() => {
                                 let Some(stream) = stream else { break };
-                                let open = Open(Arc::clone(&counted));
+                                let open = Open::new(Arc::clone(&counted));
                                 let connection = carry(stream, service.clone(), closing.clone(), open);
                                 tokio::spawn(connection);
                             }
@@ -259,82 +235,6 @@ impl EventLoop {
             })?;
         Ok(Self { connections, open })
     }
-}
-
-/// Counts one connection for as long as it lives.
-struct Open(Arc<AtomicUsize>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Serves one connection to its end. Its receiver of `closing` is what the
-/// drain waits for.
-async fn carry(
-    stream: std::net::TcpStream,
-    service: impl Answers,
-    mut closing: watch::Receiver<bool>,
-    open: Open,
-) {
-    let _open = open;
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(error) => {
-            tracing::warn!(%error, "a connection was dropped");
-            return;
-        }
-    };
-    if !has_begun(&stream, &mut closing).await {
-        return;
-    }
-    let stream = TokioIo::new(stream);
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
-        .max_buf_size(HEAD_LIMIT)
-        .pipeline_flush(true);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW);
-    let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
-    tokio::pin!(connection);
-    let result = tokio::select! {
-        // The connection first: what has come is read before it is told to
-        // close, and so is answered.
-        biased;
-        result = connection.as_mut() => result,
-        () = announced(&mut closing) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        // The caller's doing: a reset, a late head, bytes that are not HTTP.
-        tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-/// Waits for the first byte. `false` when none comes in time: a connection
-/// that was opened and not used. One that was accepted just before the end is
-/// given a moment, since its request is on the way.
-async fn has_begun(stream: &TcpStream, closing: &mut watch::Receiver<bool>) -> bool {
-    let readable = async { stream.readable().await.is_ok() };
-    tokio::pin!(readable);
-    let wait = tokio::select! {
-        biased;
-        begun = &mut readable => return begun,
-        () = announced(closing) => LAST_MOMENT,
-        () = tokio::time::sleep(FIRST_BYTE) => return false,
-    };
-    tokio::time::timeout(wait, readable).await.unwrap_or(false)
 }
 
 /// Keeps the kernel from accepting any more for `listener`: it drops their
@@ -352,12 +252,6 @@ fn refuse_new(listener: &TcpListener) {
 /// Elsewhere there is no such means.
 #[cfg(not(target_os = "linux"))]
 fn refuse_new(_: &TcpListener) {}
-
-/// Waits until closing is announced.
-async fn announced(closing: &mut watch::Receiver<bool>) {
-    // An error means that the announcer has gone, which says the same.
-    let _ = closing.wait_for(|closing| *closing).await.map(|_| ());
-}
 
 /// The next connection that is ready now.
 async fn ready(
