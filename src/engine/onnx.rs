@@ -1,10 +1,13 @@
 //! The engine that runs models with ONNX Runtime.
 
+mod graph;
+mod maps;
 mod session;
 mod signature;
 mod values;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, OnceLock},
 };
@@ -83,8 +86,18 @@ impl Engine for OnnxRuntime {
             signature: Signature::default(),
             first: std::sync::Mutex::new(None),
         };
-        let session = model.commit()?;
-        model.signature = signature::of(&session)?;
+        // Of types that ONNX knows and `ort` does not, it panics.
+        let loaded = catch_unwind(AssertUnwindSafe(|| {
+            let session = model.commit()?;
+            let signature = signature::of(&session, &model.bytes.graph)?;
+            Ok((session, signature))
+        }));
+        let (session, signature) = loaded.unwrap_or_else(|_| {
+            Err(EngineError::Unsupported(
+                "the model takes or gives values of a type that can't be served".to_owned(),
+            ))
+        })?;
+        model.signature = signature;
         *lock(&model.first) = Some(session);
         Ok(Arc::new(model))
     }

@@ -10,15 +10,18 @@ use ort::{
 use super::{one_line, values};
 use crate::{
     engine::{EngineError, Interrupt, Output, Session},
-    tensor::{Signature, Tensor},
+    tensor::{Signature, Tensor, ValueKind},
 };
 
 /// A session with the names that a run needs.
 pub(super) struct OnnxSession {
     session: OrtSession,
     options: Arc<Ender>,
-    inputs: Vec<Arc<str>>,
+    inputs: Vec<(Arc<str>, ValueKind)>,
     outputs: Vec<Arc<str>>,
+    /// Whether an output may lie in an input's memory: operators on sequences
+    /// and optionals pass on what they were given.
+    outputs_alias: bool,
 }
 
 /// The options of every run of one session: their only use is to end a run.
@@ -35,9 +38,14 @@ impl OnnxSession {
     pub(super) fn new(session: OrtSession, signature: &Signature) -> Result<Self, EngineError> {
         let options = RunOptions::new().map_err(|e| EngineError::Load(one_line(e.message())))?;
         Ok(Self {
+            outputs_alias: session.inputs().iter().any(|i| !i.dtype().is_tensor()),
             session,
             options: Arc::new(Ender(options)),
-            inputs: signature.inputs.iter().map(|i| i.name.clone()).collect(),
+            inputs: signature
+                .inputs
+                .iter()
+                .map(|i| (i.name.clone(), i.kind))
+                .collect(),
             outputs: signature.outputs.iter().map(|o| o.name.clone()).collect(),
         })
     }
@@ -45,11 +53,24 @@ impl OnnxSession {
 
 impl Session for OnnxSession {
     fn run(&mut self, inputs: &[Option<Tensor>]) -> Result<Vec<Output>, EngineError> {
+        // They live until the outputs have been read: see `outputs_alias`.
+        let sequences = self
+            .inputs
+            .iter()
+            .zip(inputs)
+            .map(|((_, kind), tensor)| match (kind, tensor) {
+                (ValueKind::SequenceOfTensors, Some(tensor)) => values::sequence(tensor).map(Some),
+                _ => Ok(None),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
         let mut values = Vec::with_capacity(inputs.len());
-        for (name, tensor) in self.inputs.iter().zip(inputs) {
-            if let Some(tensor) = tensor {
-                values.push((Cow::Borrowed(&**name), values::input(tensor)?));
-            }
+        for (((name, _), tensor), sequence) in self.inputs.iter().zip(inputs).zip(&sequences) {
+            let value = match (sequence, tensor) {
+                (Some(sequence), _) => sequence.view().into(),
+                (None, Some(tensor)) => values::input(tensor)?,
+                (None, None) => continue,
+            };
+            values.push((Cow::Borrowed(&**name), value));
         }
         let ran = self
             .session
@@ -74,7 +95,7 @@ impl Session for OnnxSession {
                 let value = ran.remove(name).ok_or_else(|| {
                     EngineError::Run(format!("the model gave no output \"{name}\""))
                 })?;
-                values::output(value)
+                values::output(value, self.outputs_alias)
             })
             .collect()
     }

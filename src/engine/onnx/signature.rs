@@ -1,44 +1,89 @@
 //! The signature of a loaded session.
 
+use std::collections::HashSet;
+
 use ort::{
     session::Session as OrtSession,
-    value::{Outlet, TensorElementType, ValueType},
+    value::{TensorElementType, ValueType},
 };
 
+use super::graph;
 use crate::{
     engine::EngineError,
     tensor::{DType, Dim, Signature, TensorSpec, ValueKind},
 };
 
-/// What `session` takes and gives.
+/// What `session`, made of the file `model`, takes and gives. Inputs that have
+/// an initializer come last: a request may leave them out.
 ///
 /// # Errors
 /// `Unsupported` for a value that the protocol has no datatype for.
-pub(super) fn of(session: &OrtSession) -> Result<Signature, EngineError> {
+pub(super) fn of(session: &OrtSession, model: &[u8]) -> Result<Signature, EngineError> {
+    let any_rank = graph::of_any_rank(model);
+    let defaults = session.overridable_initializers();
+    let required = session
+        .inputs()
+        .iter()
+        .map(|i| (i.name(), i.dtype(), false));
+    let optional = defaults.iter().map(|d| (d.name(), d.dtype(), true));
     Ok(Signature {
-        inputs: specs("input", session.inputs())?,
-        outputs: specs("output", session.outputs())?,
+        inputs: required
+            .chain(optional)
+            .map(|(name, value, optional)| {
+                let mut spec = spec(Side::Input, name, value, &any_rank)?;
+                spec.optional = optional;
+                Ok(spec)
+            })
+            .collect::<Result<_, EngineError>>()?,
+        outputs: session
+            .outputs()
+            .iter()
+            .map(|o| spec(Side::Output, o.name(), o.dtype(), &any_rank))
+            .collect::<Result<_, _>>()?,
     })
 }
 
-fn specs(side: &str, outlets: &[Outlet]) -> Result<Vec<TensorSpec>, EngineError> {
-    outlets
-        .iter()
-        .map(|outlet| {
-            spec(outlet.name(), outlet.dtype()).ok_or_else(|| {
-                EngineError::Unsupported(format!(
-                    "the {side} \"{}\" is a {}, which the Open Inference Protocol has no \
-                     datatype for",
-                    outlet.name(),
-                    outlet.dtype()
-                ))
-            })
-        })
-        .collect()
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Input,
+    Output,
 }
 
-fn spec(name: &str, value: &ValueType) -> Option<TensorSpec> {
-    let (dtype, dims, kind) = match value {
+fn spec(
+    side: Side,
+    name: &str,
+    value: &ValueType,
+    any_rank: &HashSet<String>,
+) -> Result<TensorSpec, EngineError> {
+    let described = describe(side, value).ok_or_else(|| {
+        let side = if side == Side::Input {
+            "input"
+        } else {
+            "output"
+        };
+        EngineError::Unsupported(format!(
+            "the {side} \"{name}\" is a {value}, which the Open Inference Protocol has no \
+             datatype for"
+        ))
+    })?;
+    let (dtype, mut dims, kind) = described;
+    // ONNX Runtime says no dimensions of a scalar, and of what may be anything.
+    if dims.as_ref().is_some_and(Vec::is_empty) && any_rank.contains(name) {
+        dims = None;
+    }
+    Ok(TensorSpec {
+        name: name.into(),
+        dtype,
+        dims,
+        optional: false,
+        kind,
+    })
+}
+
+type Described = (DType, Option<Vec<Dim>>, ValueKind);
+
+fn describe(side: Side, value: &ValueType) -> Option<Described> {
+    match value {
         ValueType::Tensor {
             ty,
             shape,
@@ -53,17 +98,33 @@ fn spec(name: &str, value: &ValueType) -> Option<TensorSpec> {
                     Err(_) => Dim::Symbol(symbol.clone()),
                 })
                 .collect();
-            (dtype(*ty)?, Some(dims), ValueKind::Tensor)
+            Some((dtype(*ty)?, Some(dims), ValueKind::Tensor))
         }
-        _ => return None,
-    };
-    Some(TensorSpec {
-        name: name.into(),
-        dtype,
-        dims,
-        optional: false,
-        kind,
-    })
+        // What it holds is what is given or answered; nothing is an error.
+        ValueType::Optional(inner) => describe(side, inner),
+        ValueType::Sequence(inner) => match &**inner {
+            ValueType::Tensor { ty, .. } => Some((dtype(*ty)?, None, ValueKind::SequenceOfTensors)),
+            ValueType::Map { key, value } if side == Side::Output => {
+                let dims = vec![Dim::Any, Dim::Any];
+                Some((map(*key, *value)?, Some(dims), ValueKind::SequenceOfMaps))
+            }
+            _ => None,
+        },
+        ValueType::Map { key, value } if side == Side::Output => {
+            // Its only dimension counts keys, not rows.
+            Some((map(*key, *value)?, None, ValueKind::Map))
+        }
+        ValueType::Map { .. } => None,
+    }
+}
+
+/// The datatype of a map's values, where the map can be read.
+fn map(key: TensorElementType, value: TensorElementType) -> Option<DType> {
+    use TensorElementType::{Float32, Float64, Int64, String};
+    match (key, value) {
+        (Int64 | String, Float32 | Float64 | Int64) => dtype(value),
+        _ => None,
+    }
 }
 
 /// The protocol's datatype of an element type, where it has one.

@@ -6,14 +6,68 @@ use bytes::Bytes;
 use half::{bf16, f16};
 use ort::{
     session::SessionInputValue,
-    value::{DynValue, TensorElementType, TensorRef, Value, ValueType},
+    value::{DynSequence, DynTensor, DynValue, TensorElementType, TensorRef, Value, ValueType},
 };
 
-use super::signature::dtype;
+use super::{maps, signature::dtype};
 use crate::{
     engine::{EngineError, Output},
-    tensor::{DType, Element, Shape, Tensor},
+    tensor::{Buffer, DType, Element, Shape, Tensor},
 };
+
+/// `tensor` as a sequence of its parts, copied.
+pub(super) fn sequence(tensor: &Tensor) -> Result<DynSequence, EngineError> {
+    let parts = tensor
+        .parts()
+        .map_err(|e| EngineError::Refused(e.message().to_owned()))?;
+    if parts.is_empty() {
+        return Err(EngineError::Refused(
+            "ONNX Runtime takes no empty sequence as an input".to_owned(),
+        ));
+    }
+    fn part<T>(part: &Tensor) -> Result<DynTensor, EngineError>
+    where
+        T: Element + ort::value::PrimitiveTensorElementType + 'static,
+    {
+        let elements = part.elements::<T>().unwrap_or_default().into_owned();
+        ort::value::Tensor::from_array((part.shape().to_vec(), elements))
+            .map(ort::value::Tensor::upcast)
+            .map_err(refused)
+    }
+    let parts = parts
+        .iter()
+        .map(|tensor| match tensor.dtype() {
+            DType::Bool => {
+                let bytes = tensor.elements::<u8>().unwrap_or_default();
+                let bools: Vec<bool> = bytes.iter().map(|b| *b != 0).collect();
+                ort::value::Tensor::from_array((tensor.shape().to_vec(), bools))
+                    .map(ort::value::Tensor::upcast)
+                    .map_err(refused)
+            }
+            DType::U8 => part::<u8>(tensor),
+            DType::U16 => part::<u16>(tensor),
+            DType::U32 => part::<u32>(tensor),
+            DType::U64 => part::<u64>(tensor),
+            DType::I8 => part::<i8>(tensor),
+            DType::I16 => part::<i16>(tensor),
+            DType::I32 => part::<i32>(tensor),
+            DType::I64 => part::<i64>(tensor),
+            DType::F16 => part::<f16>(tensor),
+            DType::BF16 => part::<bf16>(tensor),
+            DType::F32 => part::<f32>(tensor),
+            DType::F64 => part::<f64>(tensor),
+            DType::Bytes => {
+                let text = tensor.strings().unwrap_or_default();
+                ort::value::Tensor::from_string_array((tensor.shape().to_vec(), text))
+                    .map(ort::value::Tensor::upcast)
+                    .map_err(refused)
+            }
+        })
+        .collect::<Result<Vec<DynTensor>, _>>()?;
+    ort::value::Sequence::new(parts)
+        .map(ort::value::Sequence::upcast)
+        .map_err(refused)
+}
 
 /// `tensor` as an input. Numbers are borrowed where their buffer is aligned
 /// for their type; text is copied.
@@ -100,13 +154,22 @@ where
     }
 }
 
-/// An output of ONNX Runtime as ours; numbers stay in its memory.
-pub(super) fn output(value: DynValue) -> Result<Output, EngineError> {
-    let ValueType::Tensor { ty, shape, .. } = value.dtype() else {
-        return Err(EngineError::Unsupported(format!(
-            "an output of type {} can't be answered as a tensor",
-            value.dtype()
-        )));
+/// An output of ONNX Runtime as ours; numbers stay in its memory, unless that
+/// may be the memory of an input, which `is_alias` says.
+pub(super) fn output(value: DynValue, is_alias: bool) -> Result<Output, EngineError> {
+    let (ty, shape) = match value.dtype() {
+        ValueType::Tensor { ty, shape, .. } => (ty, shape),
+        ValueType::Sequence(inner) => {
+            let inner = inner.clone();
+            return maps::sequence(value, &inner);
+        }
+        &ValueType::Map { key, value: of } => return maps::map(value, key, of),
+        ValueType::Optional(_) => {
+            return Err(EngineError::Unsupported(
+                "an optional output holds nothing, which the Open Inference Protocol can't say"
+                    .to_owned(),
+            ));
+        }
     };
     let (ty, shape) = (*ty, shape_of(shape)?);
     let Some(dtype) = dtype(ty) else {
@@ -135,6 +198,13 @@ pub(super) fn output(value: DynValue) -> Result<Output, EngineError> {
         TensorElementType::Bfloat16 => keep::<bf16>(value),
         TensorElementType::Float32 => keep::<f32>(value),
         _ => keep::<f64>(value),
+    };
+    let bytes = if is_alias {
+        let mut copy = Buffer::new(bytes.len());
+        copy.fill(&bytes);
+        copy.freeze()
+    } else {
+        bytes
     };
     Tensor::from_bytes(dtype, shape, bytes)
         .map(Output::from)

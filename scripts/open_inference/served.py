@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def binary() -> Path:

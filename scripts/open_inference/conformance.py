@@ -1,0 +1,174 @@
+"""Serves ONNX's conformance tests and holds the answers against what must come."""
+
+import json
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+import onnxruntime
+from onnx import TensorProto, helper
+
+from .cases import Case
+from .encodings import RefusedError, encodings
+from .report import Outcome, Report
+from .served import Server, add
+from .tensors import NoDatatypeError, pack, unpack
+
+onnxruntime.set_default_logger_severity(4)
+
+
+def run_here(cases: Iterable[Case]) -> Report:
+    """Serves `cases` with this repository's own binary."""
+    cases = list(cases)
+    with tempfile.TemporaryDirectory() as folder:
+        models = Path(folder)
+        # A service starts with a model that is right; the others are loaded while it runs, so
+        # that one that can't be loaded is told from one that can.
+        first = model_name("first")
+        add(models, first, _identity())
+        flags = ("--allow-repository-control", "--watch=off", "--event-loops=1", "--instances=1")
+        with Server(models, *flags) as server:
+            for case in cases:
+                add(models, model_name(case.name), case.model)
+            _post(server.url, f"/v2/repository/models/{first}/load", timeout=900)
+            index = _post(server.url, "/v2/repository/index", timeout=60)
+            states = {entry["name"]: entry for entry in index}
+            report = Report("this repository's modelship", [])
+            for case in cases:
+                state = states.get(model_name(case.name), {"state": "missing", "reason": "not in the index"})
+                report.outcomes.append(
+                    _try(server.address, case)
+                    if state["state"] == "READY"
+                    else _not_loaded(case, state["reason"])
+                )
+            return report
+
+
+def run_there(address: str, cases: Iterable[Case]) -> Report:
+    """Asks the server at `address`, which serves the cases that it serves."""
+    ways = encodings(address)
+    report = Report(address, [])
+    for case in cases:
+        if ways["REST JSON"].is_ready(model_name(case.name)):
+            report.outcomes.append(_try(address, case, judge=False))
+        else:
+            reason = "the server does not serve this model"
+            report.outcomes.append(Outcome(case.name, case.kind, "left out", reason))
+    return report
+
+
+def export(cases: Iterable[Case], folder: Path, layout: str):
+    """Writes every model into `folder`, for a server to be tested: in this repository's layout,
+    or as `name/1/model.onnx`, which others read."""
+    for case in cases:
+        name = model_name(case.name)
+        if layout == "modelship":
+            add(folder, name, case.model)
+            continue
+        version = folder / name / "1"
+        version.mkdir(parents=True, exist_ok=True)
+        (version / "model.onnx").write_bytes(case.model.SerializeToString())
+
+
+def model_name(case: str) -> str:
+    """The name of a case's model: small letters, digits and dashes."""
+    return "-".join("".join(c if c.isalnum() else " " for c in case.lower()).split())
+
+
+_ways: dict = {}
+
+
+def _try(address: str, case: Case, judge: bool = True) -> Outcome:
+    """Sends every data set of `case` in every encoding."""
+    outcome = Outcome(case.name, case.kind)
+    if address not in _ways:
+        _ways[address] = encodings(address)
+    for encoding, way in _ways[address].items():
+        outcome.encodings[encoding] = ""
+        for inputs, expected in case.data_sets:
+            try:
+                tensors = [pack(name, value) for name, value in case.inputs(inputs)]
+                answered = way.infer(model_name(case.name), tensors)
+                case.compare(expected, [unpack(a, e) for a, e in zip(answered, expected)])
+            except NoDatatypeError as error:
+                outcome.result, outcome.reason = "left out", str(error)
+                return outcome
+            except (RefusedError, AssertionError, TypeError, ValueError, KeyError) as error:
+                outcome.encodings[encoding] = _one_line(error)
+                break
+    wrong = next(filter(None, outcome.encodings.values()), "")
+    if not wrong:
+        return outcome
+    fault = _fault_of_onnxruntime(case) if judge else ""
+    outcome.result = "left out" if fault else "failed"
+    outcome.reason = fault or wrong
+    return outcome
+
+
+def _not_loaded(case: Case, reason: str) -> Outcome:
+    theirs = "ONNX Runtime can't load the model: "
+    if theirs in reason:
+        said = _one_line(reason.split(theirs, 1)[1])
+        return Outcome(case.name, case.kind, "left out", f"ONNX Runtime can't load it: {_kind_of(said)}")
+    if "no datatype" in reason:
+        said = reason.split(" is a ", 1)[-1]
+        return Outcome(case.name, case.kind, "left out", f"the protocol has no datatype: {said.split(', which')[0]}")
+    return Outcome(case.name, case.kind, "failed", f"it was not loaded: {_one_line(reason)}")
+
+
+def _kind_of(said: str) -> str:
+    """ONNX Runtime's reason without what differs from model to model."""
+    for kind in (
+        "Could not find an implementation",
+        "Failed to find kernel",
+        "is not a registered function/op",
+        "is under development",
+        "Type Error",
+    ):
+        if kind in said:
+            return kind
+    return said[:160]
+
+
+def _fault_of_onnxruntime(case: Case) -> str:
+    """Why ONNX Runtime itself does not pass `case`; empty where it does."""
+    try:
+        session = onnxruntime.InferenceSession(case.model.SerializeToString(), providers=["CPUExecutionProvider"])
+        for inputs, expected in case.data_sets:
+            answered = session.run(None, dict(case.inputs(inputs)))
+            case.compare(expected, answered)
+    except AssertionError:
+        return "ONNX Runtime's own answer is not within the suite's tolerances"
+    except Exception as error:
+        said = _one_line(error)
+        if "ONNXRuntimeError" in said:
+            return f"ONNX Runtime can't run it: {_kind_of(said)}"
+    return ""
+
+
+def _post(url: str, path: str, timeout: float):
+    request = urllib.request.Request(url + path, data=b"", method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        # Some models can't be loaded: the index says which.
+        if error.code != 503:
+            raise
+        return None
+
+
+def _identity():
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "identity",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def _one_line(error) -> str:
+    return " ".join(str(error).split())[:300]
