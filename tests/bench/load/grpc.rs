@@ -1,6 +1,11 @@
 //! gRPC: one call at a time on each connection.
 
-use std::{cell::RefCell, rc::Rc, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
 use anyhow::{Context as _, bail};
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -14,17 +19,19 @@ use super::{
 };
 
 /// Carries out `plan`.
-pub(crate) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
+pub(crate) fn run(plan: &Plan, closed: Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let message = framed(&plan.body()?);
-    let tally = Rc::new(RefCell::new(Tally::start(plan)?));
+    let tally = Rc::new(RefCell::new(Tally::start(plan, closed)?));
+    let left = Rc::new(Cell::new(plan.requests));
     let calls = tokio::task::LocalSet::new();
     runtime.block_on(calls.run_until(async {
         let callers: Vec<_> = (0..plan.connections)
             .map(|_| {
-                let call = call(plan.clone(), message.clone(), Rc::clone(&tally));
+                let tally = Rc::clone(&tally);
+                let call = call(plan.clone(), message.clone(), tally, Rc::clone(&left));
                 tokio::task::spawn_local(call)
             })
             .collect();
@@ -46,7 +53,12 @@ fn framed(message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
-async fn call(plan: Plan, message: Bytes, tally: Rc<RefCell<Tally>>) -> anyhow::Result<()> {
+async fn call(
+    plan: Plan,
+    message: Bytes,
+    tally: Rc<RefCell<Tally>>,
+    left: Rc<Cell<u64>>,
+) -> anyhow::Result<()> {
     let until = tally.borrow().until();
     let stream = TcpStream::connect(plan.target).await?;
     stream.set_nodelay(true)?;
@@ -57,7 +69,8 @@ async fn call(plan: Plan, message: Bytes, tally: Rc<RefCell<Tally>>) -> anyhow::
         .await?;
     // Ends with the runtime.
     tokio::spawn(connection);
-    while Instant::now() < until {
+    while !tally.borrow().is_over() && left.get() > 0 {
+        left.set(left.get() - 1);
         let start = Instant::now();
         let called = tokio::time::timeout_at(until.into(), one(&plan, &mut client, &message)).await;
         let Ok(called) = called else {

@@ -5,6 +5,7 @@ mod ticker;
 
 use std::{
     collections::VecDeque,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -22,9 +23,15 @@ use super::{
 /// An answer that takes longer than this is a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the poll waits before it looks whether it is to end.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// The pause before each connection at the start.
+const BETWEEN_CONNECTS: Duration = Duration::from_millis(1);
+
 /// Carries out `plan`.
-pub(crate) fn run(plan: &Plan) -> anyhow::Result<Outcome> {
-    let mut load = Load::start(plan)?;
+pub(crate) fn run(plan: &Plan, closed: Arc<AtomicBool>) -> anyhow::Result<Outcome> {
+    let mut load = Load::start(plan, closed)?;
     load.go()?;
     for connection in &load.connections {
         if connection
@@ -70,10 +77,15 @@ impl Schedule {
 }
 
 impl Load {
-    fn start(plan: &Plan) -> anyhow::Result<Self> {
+    fn start(plan: &Plan, closed: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let poll = Poll::new()?;
         let connections = (0..plan.connections)
-            .map(|place| Connection::open(plan.target, &poll, Token(place)))
+            .map(|place| {
+                // A burst would all be accepted by whichever of a server's
+                // processes wakes first.
+                std::thread::sleep(BETWEEN_CONNECTS);
+                Connection::open(plan.target, &poll, Token(place))
+            })
             .collect::<std::io::Result<Vec<_>>>()?;
         let schedule = match plan.rate {
             None => None,
@@ -88,7 +100,7 @@ impl Load {
         };
         Ok(Self {
             poll,
-            tally: Tally::start(plan)?,
+            tally: Tally::start(plan, closed)?,
             connections,
             target: plan.target,
             request: request(plan)?,
@@ -105,11 +117,11 @@ impl Load {
             }
         }
         loop {
-            let left = self.tally.until().saturating_duration_since(Instant::now());
-            if left.is_zero() || (self.left == 0 && self.idle()) {
+            if self.tally.is_over() || (self.left == 0 && self.idle()) {
                 return Ok(());
             }
-            self.poll.poll(&mut events, Some(left))?;
+            let left = self.tally.until().saturating_duration_since(Instant::now());
+            self.poll.poll(&mut events, Some(left.min(LONGEST_WAIT)))?;
             for event in &events {
                 let Token(place) = event.token();
                 // The last token is the ticker's.
@@ -246,4 +258,85 @@ fn request(plan: &Plan) -> anyhow::Result<Vec<u8>> {
     }
     head.push_str("\r\n");
     Ok([head.into_bytes(), body].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::{SocketAddr, TcpListener},
+    };
+
+    use super::*;
+
+    /// A server that answers the request number n, from 0 on, with
+    /// `answer(n)`, whatever connection it comes on.
+    fn serve(answer: fn(usize) -> String) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut number = 0;
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut buffer = [0; 4096];
+                while let Ok(1..) = stream.read(&mut buffer) {
+                    let text = answer(number);
+                    number += 1;
+                    if stream.write_all(text.as_bytes()).is_err() || text.contains("close") {
+                        break;
+                    }
+                }
+            }
+        });
+        address
+    }
+
+    fn outcome(target: SocketAddr, more: &str) -> serde_json::Value {
+        let known = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&known, "ok").unwrap();
+        let text = format!(
+            r#"{{"target": "{target}", "path": "/", "connections": 1, "seconds": 20, "requests": 9,
+                "answers": [{:?}], {more}}}"#,
+            known.path()
+        );
+        let plan: Plan = serde_json::from_str(&text).unwrap();
+        let outcome = run(&plan, Arc::default()).unwrap();
+        serde_json::to_value(outcome).unwrap()
+    }
+
+    #[test]
+    fn wrong_and_refused_answers_are_told_from_right_ones() {
+        let target = serve(|n| match n % 3 {
+            0 => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned(),
+            1 => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno".to_owned(),
+            _ => "HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nok".to_owned(),
+        });
+        let outcome = outcome(target, r#""method": "GET""#);
+        assert_eq!(outcome["requests"], 3);
+        assert_eq!(outcome["wrong"], 3);
+        assert_eq!(outcome["statuses"]["503"], 3);
+        assert_eq!(outcome["answers"][0], 3);
+    }
+
+    #[test]
+    fn a_connection_that_closes_after_its_answer_is_no_failure() {
+        let target = serve(|_| {
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok".to_owned()
+        });
+        let outcome = outcome(target, r#""rate": 1000"#);
+        assert_eq!(outcome["requests"], 9);
+        assert_eq!(outcome["failures"], serde_json::json!({}));
+    }
+
+    #[test]
+    fn a_connection_that_closes_within_an_answer_is_a_failure() {
+        let target = serve(|n| match n {
+            0 => "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nclose".to_owned(),
+            _ => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned(),
+        });
+        let outcome = outcome(target, r#""rate": 1000"#);
+        assert_eq!(outcome["requests"], 8);
+        let failure = "closed before the answer was whole";
+        assert_eq!(outcome["failures"][failure], 1);
+    }
 }

@@ -2,6 +2,11 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -88,6 +93,8 @@ pub(crate) struct Tally {
     reconnects: u64,
     right: u64,
     pids: Vec<u32>,
+    record: Option<PathBuf>,
+    closed: Arc<AtomicBool>,
     /// When counting starts, and when it ends.
     from: Instant,
     until: Instant,
@@ -97,7 +104,8 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Starts the clock of `plan`.
-    pub(crate) fn start(plan: &Plan) -> anyhow::Result<Self> {
+    /// `closed` ends it early.
+    pub(crate) fn start(plan: &Plan, closed: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let histogram = || Histogram::new_with_bounds(1, 600_000_000_000, 3);
         let from = Instant::now() + plan.warm_up();
         Ok(Self {
@@ -111,13 +119,20 @@ impl Tally {
             reconnects: 0,
             right: 0,
             pids: plan.pids.clone(),
+            record: plan.record.clone(),
+            closed,
             from,
             until: from + plan.counted(),
             before: None,
         })
     }
 
-    /// When the plan is over.
+    /// Whether the plan is over.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.until || self.closed.load(Ordering::Relaxed)
+    }
+
+    /// When the plan is over at the latest.
     pub(crate) fn until(&self) -> Instant {
         self.until
     }
@@ -143,6 +158,12 @@ impl Tally {
 
     /// An answer came.
     pub(crate) fn answer(&mut self, now: Instant, latency: Duration, status: u16, body: &[u8]) {
+        if status == 200
+            && let Some(file) = self.record.take()
+            && let Err(error) = std::fs::write(&file, body)
+        {
+            self.failure(&format!("{}: {error}", file.display()));
+        }
         if !self.counts(now) {
             return;
         }

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     /// The files with the bodies that may be answered; none: any body may.
     #[serde(default)]
     pub(crate) answers: Vec<PathBuf>,
+    /// The file to which the first answer of status 200 is written.
+    pub(crate) record: Option<PathBuf>,
     /// How near an answer must come to one of them.
     #[serde(default)]
     pub(crate) compare: Compare,
@@ -43,6 +45,9 @@ pub(crate) struct Plan {
     /// The most requests that are sent in all.
     #[serde(default = "most_requests")]
     pub(crate) requests: u64,
+    /// Whether to end early, when standard input closes.
+    #[serde(default)]
+    pub(crate) until_closed: bool,
     /// The processes of the server, whose CPU time and memory are read.
     #[serde(default)]
     pub(crate) pids: Vec<u32>,

@@ -1,0 +1,158 @@
+"""The servers that are measured: how each is started, asked whether it is up, and stopped."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+# How long a server may take to be up, and to end.
+PATIENCE = 120
+
+
+@dataclass(frozen=True)
+class System:
+    """Something that answers requests, and how it is shown."""
+
+    name: str
+    title: str
+    is_peer: bool = False
+
+
+BARE = System("bare", "bare axum route")
+MODELSHIP = System("modelship", "modelship")
+ASYNC = System("fastapi-async", "FastAPI + onnxruntime, async", is_peer=True)
+THREADS = System("fastapi-threads", "FastAPI + onnxruntime, threads", is_peer=True)
+ENGINE = System("engine", "the engine's own loop")
+
+SERVERS = (BARE, MODELSHIP, ASYNC, THREADS)
+
+
+class ServerFailed(Exception):
+    """A server did not come up, or went away."""
+
+
+@dataclass
+class Server:
+    """A process that serves, and where its output goes."""
+
+    system: System
+    process: subprocess.Popen
+    port: int
+    log: Path
+    ready: str | None
+    stopped: bool = field(default=False, init=False)
+
+    def wait(self) -> None:
+        """Waits until the server is ready."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise ServerFailed(f"{self.system.title} ended at its start:\n{self.tail()}")
+            if self.answers():
+                return
+            time.sleep(0.05)
+        raise ServerFailed(f"{self.system.title} was not up after {PATIENCE} s:\n{self.tail()}")
+
+    def answers(self) -> bool:
+        try:
+            if self.ready is None:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            else:
+                urlopen(f"http://127.0.0.1:{self.port}{self.ready}", timeout=5).close()
+        except (OSError, URLError):
+            return False
+        return True
+
+    def pids(self) -> list[int]:
+        """The process and all below it."""
+        found = [self.process.pid]
+        for pid in found:
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                with contextlib.suppress(OSError):
+                    found.extend(int(child) for child in task.read_text().split())
+        return found
+
+    def tail(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+
+    def stop(self) -> None:
+        """Ends the server; by force where it does not end when asked."""
+        if self.stopped:
+            return
+        self.stopped = True
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            for pid in reversed(self.pids()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+            self.process.wait()
+
+
+def binary(name: str) -> Path:
+    """A program that cargo has built for release."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+    return target / name if name == "modelship" else target / "examples" / name
+
+
+def bare(log: Path, *arguments: str) -> Server:
+    """The bare route; `arguments` say what it answers to a POST."""
+    port = free_port()
+    return start(BARE, [str(binary("bare")), f"127.0.0.1:{port}", *arguments], port, log)
+
+
+def modelship(log: Path, repository: Path, *arguments: str) -> Server:
+    """modelship as it is, with nothing set but where it listens."""
+    port = free_port()
+    command = [str(binary("modelship")), "serve", "--models", str(repository), "--listen", f"127.0.0.1:{port}"]
+    return start(MODELSHIP, [*command, "--log-level", "warn", *arguments], port, log, ready="/readyz")
+
+
+def peer(system: System, log: Path, model: Path) -> Server:
+    """FastAPI with a worker for each processor, on uvicorn's fastest parts, and no access log."""
+    port = free_port()
+    workers = len(os.sched_getaffinity(0))
+    command = [sys.executable, "-m", "uvicorn", "peer:app", "--app-dir", str(HERE)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--timeout-keep-alive", "600"]
+    command += ["--no-access-log", "--log-level", "warning"]
+    environment = {"PEER_MODEL": str(model), "PEER_HANDLERS": system.name.removeprefix("fastapi-")}
+    return start(system, command, port, log, environment, ready="/openapi.json")
+
+
+def start(
+    system: System,
+    command: list[str],
+    port: int,
+    log: Path,
+    environment: dict[str, str] | None = None,
+    ready: str | None = None,
+) -> Server:
+    # Settings meant for another modelship would change what is measured.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MODELSHIP_")}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=inherited | (environment or {}),
+            start_new_session=True,
+        )
+    return Server(system, process, port, log, ready)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
