@@ -21,7 +21,9 @@ RUN mkdir -p src tests/it \
 
 # --- the binary
 FROM dependencies AS compiled
-COPY . .
+# Not the models: a swap of one must not compile anything.
+COPY README.md ./
+COPY src src
 # The stubs above are newer than the sources that replace them, so cargo has to be told.
 RUN touch src/main.rs src/lib.rs \
     && cargo build --release --locked --bin modelship

@@ -315,6 +315,8 @@ def applications_heal_themselves(documents):
         retry = policy.get("retry") or {}
         if not retry.get("limit") or not retry.get("backoff"):
             yield f"{name(app)}: a revision that failed once is never tried again"
+        if retry.get("refresh") is not True:
+            yield f"{name(app)}: a retry tries the failed commit again, not the one that mends it"
         options = set(policy.get("syncOptions") or [])
         needed = {"CreateNamespace=true", "PruneLast=true", "FailOnSharedResource=true"}
         if app["metadata"]["name"] == "argocd":

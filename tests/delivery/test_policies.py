@@ -173,6 +173,7 @@ MUTATIONS = [
     ("configuration_rolls_the_pods", P, lambda d: server(d)["envFrom"][0]["configMapRef"].update(name="modelship-settings")),
     ("applications_heal_themselves", A, sync_policy(automated={"prune": True, "selfHeal": False, "allowEmpty": False})),
     ("applications_heal_themselves", A, lambda d: app(d)["spec"]["syncPolicy"].pop("retry")),
+    ("applications_heal_themselves", A, lambda d: app(d)["spec"]["syncPolicy"]["retry"].pop("refresh")),
     ("applications_heal_themselves", A, lambda d: app(d, "argocd")["spec"]["syncPolicy"]["syncOptions"].remove("ServerSideApply=true")),
     ("applications_heal_themselves", A, lambda d: app(d)["spec"]["syncPolicy"]["syncOptions"].remove("PruneLast=true")),
     ("applications_heal_themselves", A, ignore_replicas),
