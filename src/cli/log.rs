@@ -26,9 +26,12 @@ pub(super) fn is_json() -> bool {
 
 /// Starts the log as the settings say.
 pub(super) fn start(config: &Config) -> anyhow::Result<()> {
-    let access = if config.access_log { "info" } else { "off" };
-    let filter = EnvFilter::try_new(&config.log_level)?
-        .add_directive(format!("{ACCESS_LOG}={access}").parse()?);
+    let mut filter = EnvFilter::try_new(&config.log_level)?;
+    // A level that names the access log has the last word on it.
+    if !config.access_log || !config.log_level.contains(ACCESS_LOG) {
+        let access = if config.access_log { "info" } else { "off" };
+        filter = filter.add_directive(format!("{ACCESS_LOG}={access}").parse()?);
+    }
     let terminal = io::stderr().is_terminal();
     let json = match config.log_format {
         LogFormat::Auto => !terminal,

@@ -203,7 +203,7 @@ fn the_access_log_has_a_record_for_each_request() {
     assert_eq!(predict["method"], "GET");
     assert_eq!(predict["path"], "/predict/linear/21");
     assert_eq!(predict["status"], 200);
-    assert!(predict["milliseconds"].as_f64().unwrap() > 0.0, "{predict}");
+    assert!(predict["duration_ms"].as_f64().unwrap() > 0.0, "{predict}");
     assert_eq!(
         (&nowhere["status"], &nowhere["path"]),
         (&404.into(), &"/nowhere/%22%0a".into())
