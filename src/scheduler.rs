@@ -9,6 +9,7 @@
 //! own thread, in batches of what the loop found ready in one turn. A model of
 //! milliseconds runs on *threads*, so that it never blocks an event loop.
 
+mod background;
 mod batch;
 pub mod event_loop;
 mod instance;
@@ -21,6 +22,7 @@ mod settings;
 use std::{sync::Arc, time::Instant};
 
 pub use self::{
+    background::give_way,
     plan::{Batching, Host, Inputs, Plan, prove_batching},
     request::{Answer, Request},
     settings::{Placement, Settings},

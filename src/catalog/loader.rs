@@ -32,6 +32,9 @@ pub enum LoadError {
         /// The engine's reason.
         error: EngineError,
     },
+    /// A fault of ours, or of the engine's.
+    #[error("{0}: loading it panicked")]
+    Panicked(String),
     /// A golden case does not hold.
     #[error("{model}: the golden case \"{case}\" does not hold: {reason}")]
     Golden {

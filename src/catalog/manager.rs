@@ -19,6 +19,7 @@ use super::{
     watch::Fingerprint,
 };
 use crate::repository::{self, Candidate, ModelId, Problem, Scan, Version};
+use crate::scheduler::give_way;
 
 /// Brings the catalog to what the repository aspires to.
 pub struct Manager {
@@ -49,6 +50,25 @@ pub struct Pass {
     pub unloaded: Vec<ModelId>,
     /// What failed: for whoever asked for the pass to log, or to end on.
     pub failures: Vec<LoadError>,
+}
+
+/// Loads on a thread that gives way to the event loops, as do the threads that
+/// the engine makes for the model.
+fn load_apart(loader: &Loader, candidate: &Candidate) -> Result<Servable, LoadError> {
+    std::thread::scope(|scope| {
+        let apart = std::thread::Builder::new()
+            .name("loader".to_owned())
+            .spawn_scoped(scope, || {
+                give_way();
+                loader.load(candidate)
+            });
+        match apart.map(|thread| thread.join()) {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(_)) => Err(LoadError::Panicked(candidate.id.to_string())),
+            // No thread to be had: here, then.
+            Err(_) => loader.load(candidate),
+        }
+    })
 }
 
 impl Manager {
@@ -139,7 +159,7 @@ impl Manager {
         if served.is_none() {
             states.set(&id.name, Some(&id.version), State::Loading, None);
         }
-        match self.loader.load(candidate) {
+        match load_apart(&self.loader, candidate) {
             Ok(servable) => {
                 self.failed.remove(id);
                 tracing::info!(

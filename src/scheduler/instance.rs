@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use super::{batch, queue::Queue};
+use super::{background::give_way, batch, queue::Queue};
 use crate::{
     engine::{EngineError, Model},
     telemetry::ModelMetrics,
@@ -22,6 +22,7 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("instance".to_owned())
         .spawn(move || {
+            give_way();
             // Made here, so that its memory is near the thread that uses it.
             let mut session = match model.session() {
                 Ok(session) => session,
