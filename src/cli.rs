@@ -6,6 +6,7 @@
 mod add;
 mod check;
 mod completions;
+mod diff;
 mod expect;
 mod log;
 mod no_telemetry;
@@ -34,6 +35,7 @@ const COMMANDS: &[Entry] = &[
     (serve::command, serve::run),
     (add::command, add::run),
     (check::command, check::run),
+    (diff::command, diff::run),
     (probe::command, probe::run),
     (completions::command, completions::run),
 ];
@@ -45,6 +47,7 @@ Examples:
   modelship serve --help                    every setting of the service
   modelship add model.onnx --name churn --version v1.0.0
   modelship check                           verify every model in ./models
+  modelship diff main                       review what you changed
 
 Exit status: 0 done, 1 what was checked is not right, 2 wrong use.";
 

@@ -19,13 +19,13 @@ use self::{
     files::{Bytes, Prepared},
     place::Place,
 };
-use super::{Usage, check::size, flag, progress::Progress};
+use super::{Usage, flag, progress::Progress};
 use crate::{
     engine::{self, OnnxRuntime},
     repository::{
         self, GoldenCase, MANIFEST, Problem, Tolerance, VerifiedModel, Version, check_name, plain,
     },
-    review::{exercise::Loaded, git::Repository, rows::Features},
+    review::{exercise::Loaded, git::Repository, rows::Features, size},
 };
 
 const EXAMPLES: &str = "\

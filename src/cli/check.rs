@@ -18,6 +18,7 @@ use crate::{
         Side,
         check::{Checked, Finding, Report, Request, Severity, check},
         git::Repository,
+        size,
     },
 };
 
@@ -174,17 +175,6 @@ fn summary(report: &Report) -> String {
         plural(count(Severity::Error), "error"),
         plural(count(Severity::Warning), "warning")
     )
-}
-
-/// A size as people read it.
-#[expect(clippy::cast_precision_loss, reason = "for people to read")]
-pub(super) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
 }
 
 /// GitHub's workflow commands, which it shows at the lines of the change.

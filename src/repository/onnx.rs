@@ -14,9 +14,9 @@ mod tensor;
 mod wire;
 
 pub use self::{
-    outline::{Outline, Part, PartKind, Value, ValueType, outline},
+    outline::{External, Outline, Part, PartKind, Value, ValueType, outline},
     structure::faults,
-    tensor::tensor,
+    tensor::{dtype, numbers, tensor},
 };
 
 /// Bytes that are not an ONNX file.

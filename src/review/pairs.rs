@@ -5,10 +5,6 @@ use crate::repository::Candidate;
 
 /// A version of HEAD and what it stands for in BASE.
 #[derive(Debug, Clone, Copy)]
-#[expect(
-    dead_code,
-    reason = "the review of a change reads what the check does not"
-)]
 pub(super) enum Pair<'a> {
     /// HEAD has it, and BASE has no version of that model.
     New(&'a Candidate),

@@ -117,16 +117,20 @@ impl Side {
         }
         // A whole checkout: the models lie in it where they lie here.
         let inside = folder.join(models.file_name().unwrap_or("models".as_ref()));
-        let mut root = folder.to_owned();
-        let mut scan = repository::scan(&root);
-        if scan.candidates.is_empty() && scan.problems.is_empty() && inside.is_dir() {
-            root = inside;
-            scan = repository::scan(&root);
+        let scan = repository::scan(&inside);
+        if inside.is_dir() && !scan.candidates.is_empty() {
+            return Self {
+                label,
+                scan,
+                root: inside,
+                commit: None,
+            };
         }
+        let scan = repository::scan(folder);
         Self {
             label,
             scan,
-            root,
+            root: folder.to_owned(),
             commit: None,
         }
     }

@@ -12,7 +12,7 @@ use crate::{
 )]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) enum Step {
+pub enum Step {
     /// A lower version than before.
     Back,
     /// The same version.
@@ -74,7 +74,7 @@ pub(super) fn bytes_changed(base: &Manifest, head: &Manifest) -> bool {
 /// A change of what a model takes or gives.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct SignatureChange {
+pub struct SignatureChange {
     /// What changed, in a sentence without its full stop.
     pub text: String,
     /// Whether a caller of the old version can go wrong with the new one.

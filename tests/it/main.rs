@@ -13,6 +13,7 @@ mod add;
 mod batching;
 mod check;
 mod checkout;
+mod diff;
 mod drain;
 mod health;
 mod hostile;

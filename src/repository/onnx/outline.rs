@@ -97,7 +97,18 @@ pub struct Part {
     /// Where it stands in the file.
     pub span: Range<usize>,
     /// The file that holds its elements, where it is not this one.
-    pub external: Option<String>,
+    pub external: Option<External>,
+}
+
+/// Where a tensor's elements lie outside the ONNX file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct External {
+    /// The file, as the ONNX file names it.
+    pub location: String,
+    /// Where in it they start.
+    pub offset: u64,
+    /// How many bytes they take; all the rest where the file does not say.
+    pub length: Option<u64>,
 }
 
 /// What a [`Part`] is.

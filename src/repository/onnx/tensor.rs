@@ -112,8 +112,36 @@ fn fields(bytes: &[u8]) -> Result<Raw, OnnxError> {
     Ok(out)
 }
 
+/// The numbers of the list in an attribute (`AttributeProto`); `None` where it
+/// holds none.
+pub fn numbers(attribute: &[u8]) -> Option<Vec<f64>> {
+    let single = |bytes: &[u8]| {
+        let bytes = <[u8; 4]>::try_from(bytes).ok()?;
+        Some(f64::from(f32::from_le_bytes(bytes)))
+    };
+    let mut floats = Vec::new();
+    let mut integers = Vec::new();
+    for field in Message::file(attribute).fields() {
+        let field = field.ok()?;
+        match (field.number, field.content) {
+            (7, Content::Bytes(packed)) => {
+                floats.extend(packed.bytes.chunks_exact(4).filter_map(single));
+            }
+            (7, Content::Fixed32(bytes)) => floats.extend(single(bytes)),
+            (8, content) => super::outline::numbers(content, &mut integers).ok()?,
+            _ => {}
+        }
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "to compare, rounded beyond 2^53"
+    )]
+    floats.extend(integers.into_iter().map(|n| n.cast_signed() as f64));
+    (!floats.is_empty()).then_some(floats)
+}
+
 /// The protocol's datatype for ONNX's number of an element type.
-pub(crate) fn dtype(element: u64) -> Option<DType> {
+pub fn dtype(element: u64) -> Option<DType> {
     Some(match element {
         1 => DType::F32,
         2 => DType::U8,

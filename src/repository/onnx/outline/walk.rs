@@ -1,7 +1,7 @@
 //! Graphs, functions, nodes and tensors, walked for the outline.
 
 use super::{
-    Outline, Part, PartKind,
+    External, Outline, Part, PartKind,
     fields::{numbers, value_info},
 };
 use crate::repository::onnx::{
@@ -183,6 +183,7 @@ impl<'o> Walk<'o> {
             external: None,
         };
         let (mut outside, mut location) = (false, None);
+        let (mut offset, mut length) = (0, None);
         for field in tensor.fields() {
             let field = field?;
             match (field.number, field.content) {
@@ -191,8 +192,11 @@ impl<'o> Walk<'o> {
                 (8, Content::Bytes(text)) => part.name = text.text().into_owned(),
                 (13, Content::Bytes(entry)) => {
                     let (key, value) = stamp::entry(entry)?;
-                    if key == "location" {
-                        location = Some(value);
+                    match &*key {
+                        "location" => location = Some(value),
+                        "offset" => offset = value.parse().unwrap_or(0),
+                        "length" => length = value.parse().ok(),
+                        _ => {}
                     }
                 }
                 (14, Content::Varint(1)) => outside = true,
@@ -203,7 +207,11 @@ impl<'o> Walk<'o> {
             let location = location
                 .ok_or_else(|| tensor.malformed("a tensor lies in a file that it does not name"))?;
             self.out.external.insert(location.clone());
-            part.external = Some(location);
+            part.external = Some(External {
+                location,
+                offset,
+                length,
+            });
         }
         Ok(part)
     }
