@@ -14,7 +14,8 @@ ARG RUNTIME_BASE=gcr.io/distroless/cc-debian13:nonroot@sha256:54df941ed0d06a1bd9
 FROM ${RUST_BASE} AS dependencies
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it \
+COPY src/transport/grpc/build.rs src/transport/grpc/inference.proto src/transport/grpc/
+RUN mkdir -p tests/it \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs tests/it/main.rs README.md \
     && cargo build --release --locked --bin modelship
@@ -22,7 +23,6 @@ RUN mkdir -p src tests/it \
 # --- the binary
 FROM dependencies AS compiled
 # Not the models: a swap of one must not compile anything.
-COPY README.md ./
 COPY src src
 # The stubs above are newer than the sources that replace them, so cargo has to be told.
 RUN touch src/main.rs src/lib.rs \
@@ -59,7 +59,9 @@ COPY --from=binary /modelship /usr/local/bin/modelship
 ENV ORT_DISABLE_TELEMETRY=1 \
     ORT_DYLIB_PATH=/opt/onnxruntime/lib/libonnxruntime.so \
     MODELSHIP_LISTEN=0.0.0.0:8080 \
-    MODELSHIP_MODELS=/models
+    MODELSHIP_MODELS=/models \
+    MODELSHIP_DEFAULT_MODEL=linear \
+    MODELSHIP_WATCH=off
 USER 65532:65532
 
 # --- the proof: in the final root filesystem every model is hashed, loaded, and made to predict

@@ -1,6 +1,7 @@
 """Builds the image from the real Dockerfile where no other registry can be reached: with buildah,
 and with base images made of Debian's own packages."""
 
+import base64
 import functools
 import hashlib
 import json
@@ -88,6 +89,10 @@ def build(source: Path, image: str, tag: str, *more: str, push=False, authfile: 
         *more,
         cwd=source, env=environment,
     ).splitlines()[-1]  # fmt: skip
+
+
+def basic(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def free_port() -> int:

@@ -6,6 +6,7 @@ import copy
 import datetime
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -300,6 +301,17 @@ def test_each_finding_is_named_with_a_remedy(world, spoil, title, state):
     assert len(found) == 1, done.stdout
     assert state in lines[found[0]], done.stdout
     assert lines[found[0] + 1].startswith("     -> ") and len(lines[found[0] + 1]) > 12
+
+
+def test_the_runbooks_that_it_names_exist():
+    headings = re.findall(r"^#+ (.+)$", (ROOT / "gitops/README.md").read_text(), re.M)
+    named = re.findall(r"gitops/README.md, ([A-Z][A-Za-z0-9 ]+)", (ROOT / "scripts/doctor").read_text())
+    assert len(named) > 3 and set(named) <= set(headings)
+    runbooks = {
+        "First install", "Token rotation", "Rollback", "A stuck sync", "Moving the NodePort",
+        "Upgrading K3s", "Upgrading Argo CD", "Disaster recovery",
+    }  # fmt: skip
+    assert runbooks <= set(headings)
 
 
 def test_without_a_cluster_every_line_is_said(tmp_path):
