@@ -181,9 +181,7 @@ class Load:
         self.lock = threading.Lock()
         self.answers: Counter = Counter()
         self.failures: list[str] = []
-        self.workers = [
-            threading.Thread(target=self.work, args=(n % 2 == 0,), daemon=True) for n in range(threads)
-        ]
+        self.workers = [threading.Thread(target=self.work, args=(n % 2 == 0,), daemon=True) for n in range(threads)]
 
     def __enter__(self):
         for worker in self.workers:

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from manifests import ROOT
@@ -131,9 +131,10 @@ class Registry:
             "auth": {"htpasswd": {"realm": "modelship", "path": str(folder / "htpasswd")}},
         }
         (folder / "config.yml").write_text(json.dumps(config))
-        self.log = open(folder / "log", "w")
         self.process = subprocess.Popen(
-            ["docker-registry", "serve", str(folder / "config.yml")], stdout=self.log, stderr=self.log
+            ["docker-registry", "serve", str(folder / "config.yml")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         wait_for(f"http://{self.host}/v2/", self.process)
         self.authfile = folder / "auth.json"
@@ -143,7 +144,6 @@ class Registry:
     def close(self):
         self.process.terminate()
         self.process.wait(10)
-        self.log.close()
 
     def skopeo(self, *args: str) -> str:
         return run("skopeo", *args, env=os.environ | {"REGISTRY_AUTH_FILE": str(self.authfile)})
@@ -164,7 +164,7 @@ def container(reference: str, authfile: Path, *args: str, files: dict[str, Path]
     """A running container of the image, as Kubernetes would run it: non-root, the root filesystem
     read-only, no capabilities, nothing inherited. Gives the URL and the process."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         oci = f"{scratch}/oci"
         run("skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{reference}", f"oci:{oci}:x",
             env=os.environ | {"REGISTRY_AUTH_FILE": str(authfile)})  # fmt: skip
@@ -172,17 +172,14 @@ def container(reference: str, authfile: Path, *args: str, files: dict[str, Path]
         run("umoci", "unpack", "--image", f"{oci}:x", bundle)
         edit(Path(bundle) / "config.json", port, args, files or {})
         name = f"modelship-test-{port}"
-        log = open(f"{scratch}/log", "w+")
-        process = subprocess.Popen(
-            ["runc", "run", "--bundle", bundle, name], stdout=log, stderr=log
-        )
+        log = stack.enter_context(open(f"{scratch}/log", "w+"))
+        process = subprocess.Popen(["runc", "run", "--bundle", bundle, name], stdout=log, stderr=log)
         try:
             yield f"http://127.0.0.1:{port}", process, log
         finally:
             subprocess.run(["runc", "kill", name, "KILL"], capture_output=True)
             process.wait(10)
             subprocess.run(["runc", "delete", "--force", name], capture_output=True)
-            log.close()
 
 
 def edit(file: Path, port: int, args, files) -> None:

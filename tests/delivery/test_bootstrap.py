@@ -182,9 +182,7 @@ def test_a_taken_port_is_named(server):
 
 @pytest.mark.needs("kustomize")
 def test_the_repository_secret(server):
-    run = server.run(
-        "--token-file", str(server.token), "--repository-token-file", str(server.token), "--existing"
-    )
+    run = server.run("--token-file", str(server.token), "--repository-token-file", str(server.token), "--existing")
     assert run.returncode == 0, run.stdout + run.stderr
     assert not any(call.startswith("curl") for call in server.calls())
     last = json.loads('{"apiVersion"' + (server.state / "inputs").read_text().split('{"apiVersion"')[-1])

@@ -97,7 +97,7 @@ def certificate(tmp_path_factory):
     file = tmp_path_factory.mktemp("tls") / "both.pem"
     image.run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
               "-subj", "/CN=argocd", "-keyout", str(file) + ".key", "-out", str(file))  # fmt: skip
-    file.write_text(file.read_text() + open(str(file) + ".key").read())
+    file.write_text(file.read_text() + file.with_name(file.name + ".key").read_text())
     return file
 
 
@@ -111,7 +111,7 @@ def secret(registry, password, kind="kubernetes.io/dockerconfigjson", namespace=
 
 
 def expiry(days):
-    when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days, hours=1)
+    when = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, hours=1)
     return when.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
@@ -252,7 +252,6 @@ def github(status=200, **headers):
 
 def service_not_ready(world):
     world.server.table["/readyz"] = (503, {}, '{"reason":"draining"}')
-
 
 
 def ui_plain(world):

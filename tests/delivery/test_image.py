@@ -152,7 +152,7 @@ def test_the_health_check_needs_no_shell(world):
     assert check[0] == "CMD" and check[1].endswith("/modelship")
     # And what it does is right: 1 while nothing listens, 0 when it is ready.
     reference = f"{world.image}:{world.first}"
-    with serving(world, reference, *check[2:-1], "http://127.0.0.1:1") as (_, process, log):
+    with serving(world, reference, *check[2:-1], "http://127.0.0.1:1") as (_, process, _):
         assert process.wait(20) == 1
     with serving(world, reference) as (url, process, _):
         ready(url, process)
@@ -178,9 +178,6 @@ def test_the_locale_of_string_normalizers_is_there(world):
 
 @pytest.mark.parametrize("spoil", [loop.tamper, loop.break_a_golden_case], ids=["tampered", "golden case"])
 def test_an_image_that_cannot_predict_is_never_made(world, spoil):
-    loop.git("stash", "--quiet", "--include-untracked", cwd=world.tree) if loop.git(
-        "status", "--porcelain", cwd=world.tree
-    ) else None
     try:
         spoil(world.tree, "linear")
         with pytest.raises(AssertionError) as error:
@@ -212,7 +209,7 @@ def forge(world, spoil):
 )
 def test_a_bad_model_never_gets_ready(world, spoil, reason):
     """The second wall: such a pod ends with a status and one line, so the rollout stalls."""
-    with serving(world, forge(world, spoil)) as (url, process, log):
+    with serving(world, forge(world, spoil)) as (_, process, log):
         assert process.wait(30) == 1
         log.seek(0)
         last = log.read().strip().splitlines()[-1]
