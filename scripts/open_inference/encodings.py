@@ -50,7 +50,7 @@ class Rest:
         response = self.connection.getresponse()
         body = response.read()
         if response.status != 200:
-            raise RefusedError(f"{response.status}: {body.decode(errors='replace')}")
+            raise RefusedError(f"{response.status}: {_sentence(body)}")
         length = int(response.getheader("Inference-Header-Content-Length") or len(body))
         answer, rest = json.loads(body[:length]), body[length:]
         outputs = []
@@ -70,6 +70,14 @@ class Rest:
         response = self.connection.getresponse()
         response.read()
         return response.status == 200
+
+
+def _sentence(body: bytes) -> str:
+    """What an error's body says."""
+    try:
+        return json.loads(body)["error"]
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")
 
 
 # The list of typed contents for each datatype that has one.

@@ -26,6 +26,20 @@ NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
+# Elements that the protocol has no datatype for travel in the smallest that holds them all.
+WIDER = {
+    "float8_e4m3fn": "FP16",
+    "float8_e4m3fnuz": "FP16",
+    "float8_e5m2": "FP16",
+    "float8_e5m2fnuz": "FP16",
+    "float8_e8m0fnu": "FP32",
+    "int4": "INT8",
+    "int2": "INT8",
+    "uint4": "UINT8",
+    "uint2": "UINT8",
+}
+
+
 class NoDatatypeError(Exception):
     """The protocol has no datatype for these elements."""
 
@@ -59,7 +73,8 @@ def pack(name: str, value) -> Tensor:
 def unpack(tensor: Tensor, like):
     """The value that `tensor` stands for, where `like` is what is expected."""
     if not isinstance(like, (list, tuple)):
-        return tensor.array
+        is_wider = NAMES.get(tensor.array.dtype) == WIDER.get(like.dtype.name, "")
+        return tensor.array.astype(like.dtype) if is_wider else tensor.array
     if "shapes" not in tensor.parameters:
         return list(tensor.array)
     parts, start = [], 0
@@ -75,6 +90,8 @@ def normal(value) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype.kind in "US":
         array = array.astype(object)
+    if array.dtype.name in WIDER:
+        return array.astype(DATATYPES[WIDER[array.dtype.name]])
     array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype not in NAMES:
         raise NoDatatypeError(f"the protocol has no datatype for {array.dtype}")
@@ -97,7 +114,7 @@ def to_json(array: np.ndarray) -> list:
 def from_json(datatype: str, shape: list, data: list) -> np.ndarray:
     """The array of JSON's values."""
     dtype = DATATYPES[datatype]
-    if dtype == object:
+    if dtype.kind == "O":
         return np.array(data, dtype=object).reshape(shape)
     if dtype.kind not in "biu":
         data = [SPECIAL[value] if isinstance(value, str) else value for value in data]
@@ -116,7 +133,7 @@ def to_raw(array: np.ndarray) -> bytes:
 def from_raw(datatype: str, shape: list, raw: bytes) -> np.ndarray:
     """The array of bytes."""
     dtype = DATATYPES[datatype]
-    if dtype != object:
+    if dtype.kind != "O":
         return np.frombuffer(raw, dtype).reshape(shape)
     elements, start = [], 0
     while start < len(raw):

@@ -2,6 +2,7 @@
 
 mod graph;
 mod maps;
+mod operator;
 mod session;
 mod signature;
 mod values;
@@ -162,7 +163,11 @@ impl Model for OnnxModel {
             Some(session) => session,
             None => self.commit()?,
         };
-        Ok(Box::new(OnnxSession::new(session, &self.signature)?))
+        Ok(Box::new(OnnxSession::new(
+            session,
+            &self.signature,
+            &self.environment,
+        )?))
     }
 }
 

@@ -7,7 +7,7 @@ use ort::{
     value::{TensorElementType, ValueType},
 };
 
-use super::graph;
+use super::{graph, operator};
 use crate::{
     engine::EngineError,
     tensor::{DType, Dim, Signature, TensorSpec, ValueKind},
@@ -98,7 +98,8 @@ fn describe(side: Side, value: &ValueType) -> Option<Described> {
                     Err(_) => Dim::Symbol(symbol.clone()),
                 })
                 .collect();
-            Some((dtype(*ty)?, Some(dims), ValueKind::Tensor))
+            let dtype = dtype(*ty).or_else(|| operator::wider(*ty))?;
+            Some((dtype, Some(dims), ValueKind::Tensor))
         }
         // What it holds is what is given or answered; nothing is an error.
         ValueType::Optional(inner) => describe(side, inner),

@@ -15,15 +15,14 @@ use crate::{
     tensor::{Buffer, DType, Element, Shape, Tensor},
 };
 
-/// `tensor` as a sequence of its parts, copied.
-pub(super) fn sequence(tensor: &Tensor) -> Result<DynSequence, EngineError> {
+/// `tensor` as a sequence of its parts, copied; `None` where there are none,
+/// since the library makes no empty sequence.
+pub(super) fn sequence(tensor: &Tensor) -> Result<Option<DynSequence>, EngineError> {
     let parts = tensor
         .parts()
         .map_err(|e| EngineError::Refused(e.message().to_owned()))?;
     if parts.is_empty() {
-        return Err(EngineError::Refused(
-            "ONNX Runtime takes no empty sequence as an input".to_owned(),
-        ));
+        return Ok(None);
     }
     fn part<T>(part: &Tensor) -> Result<DynTensor, EngineError>
     where
@@ -65,7 +64,7 @@ pub(super) fn sequence(tensor: &Tensor) -> Result<DynSequence, EngineError> {
         })
         .collect::<Result<Vec<DynTensor>, _>>()?;
     ort::value::Sequence::new(parts)
-        .map(ort::value::Sequence::upcast)
+        .map(|sequence| Some(sequence.upcast()))
         .map_err(refused)
 }
 
@@ -100,6 +99,14 @@ pub(super) fn input(tensor: &Tensor) -> Result<SessionInputValue<'_>, EngineErro
         DType::F32 => number::<f32>(tensor, dims),
         DType::F64 => number::<f64>(tensor, dims),
         DType::Bytes => {
+            if tensor
+                .strings()
+                .is_some_and(|t| t.iter().any(|e| e.contains('\0')))
+            {
+                return Err(EngineError::Refused(
+                    "it takes no text with the character NUL in it".to_owned(),
+                ));
+            }
             ort::value::Tensor::from_string_array((dims, tensor.strings().unwrap_or_default()))
                 .map(Into::into)
                 .map_err(refused)

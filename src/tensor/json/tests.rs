@@ -216,7 +216,7 @@ fn counts_must_fit() {
 #[test]
 fn special_floats_are_strings_both_ways() {
     for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
-        let json = r#"["NaN","Infinity","-Infinity",-0,0]"#;
+        let json = r#"["NaN","Infinity","-Infinity",-0.0,0]"#;
         assert_eq!(written(&read(dtype, &[5], json)), json);
     }
 }

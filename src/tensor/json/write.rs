@@ -77,7 +77,9 @@ macro_rules! floats {
             }
             let mut buffer = zmij::Buffer::new();
             let text = buffer.format_finite(value);
-            out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+            // Many readers take "-0" for an integer, which has no sign to keep.
+            let short = text.strip_suffix(".0").filter(|short| *short != "-0");
+            out.extend_from_slice(short.unwrap_or(text).as_bytes());
         })+
     };
 }
