@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     repository::{Manifest, ModelId},
     scheduler::{Answer, Request, Scheduler},
-    telemetry::ModelMetrics,
+    telemetry::{InFlight, ModelMetrics},
     tensor::Signature,
 };
 
@@ -55,40 +55,32 @@ impl Servable {
         &self.metrics
     }
 
-    /// [`infer_as`](Self::infer_as), for the answer as it is.
+    /// [`begin`](Self::begin), for an answer that takes no writing.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub async fn infer(&self, request: Request) -> Result<Answer> {
+        let (answer, in_flight) = self.begin(request).await?;
+        in_flight.settle(Ok(answer))
+    }
+
+    /// Checks `request` against the signature and runs it. The request ends
+    /// when the guard beside the answer settles, once that is written: one
+    /// that can't be written is a failure like any other. Each request is
+    /// counted once, whatever comes of it; a caller that goes away is counted
+    /// as cancelled.
     ///
     /// # Errors
     /// As [`Signature::check`] and [`Scheduler::submit`].
-    pub async fn infer(&self, request: Request) -> Result<Answer> {
-        self.infer_as(request, Ok).await
-    }
-
-    /// Checks `request` against the signature, runs it, and makes of its
-    /// answer what `write` makes of it. Counts it once, whatever comes of it:
-    /// an answer that can't be written is a failure like any other, and a
-    /// caller that goes away is counted as cancelled.
-    ///
-    /// # Errors
-    /// As [`Signature::check`], [`Scheduler::submit`] and `write`.
-    pub async fn infer_as<T>(
-        &self,
-        request: Request,
-        write: impl FnOnce(Answer) -> Result<T>,
-    ) -> Result<T> {
+    pub async fn begin(&self, request: Request) -> Result<(Answer, InFlight)> {
         let in_flight = self.metrics.start();
         let result = match self.signature.check(&request.inputs) {
-            Ok(()) => self.scheduler.submit(request).await.and_then(write),
+            Ok(()) => self.scheduler.submit(request).await,
             Err(error) => Err(error),
         };
         match result {
-            Ok(written) => {
-                in_flight.finish(Ok(()));
-                Ok(written)
-            }
-            Err(error) => {
-                in_flight.finish(Err(error.kind()));
-                Err(error.counted())
-            }
+            Ok(answer) => Ok((answer, in_flight)),
+            Err(error) => in_flight.settle(Err(error)),
         }
     }
 
@@ -112,6 +104,7 @@ impl Servable {
 }
 
 /// Keeps a servable alive while a request uses it.
+#[derive(Clone)]
 pub struct Lease {
     servable: Arc<Servable>,
     /// When the request took it.

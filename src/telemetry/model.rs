@@ -15,7 +15,7 @@ use super::{
     runs::{Run, Runs},
     statistics::{InferStatistics, Statistics, Time},
 };
-use crate::error::Kind;
+use crate::error::{Error, Kind, Result};
 
 /// How a request ended: [`SUCCESS`], or the place of its [`Kind`] after it.
 const OUTCOMES: usize = Kind::ALL.len() + 1;
@@ -191,6 +191,16 @@ impl InFlight {
     /// When the request arrived.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// The request ends with `result`, which is given back, its error marked as
+    /// counted.
+    ///
+    /// # Errors
+    /// That of `result`.
+    pub fn settle<T>(self, result: Result<T>) -> Result<T> {
+        self.finish(result.as_ref().map(|_| ()).map_err(Error::kind));
+        result.map_err(Error::counted)
     }
 
     /// The request was answered, or refused for this reason.

@@ -1,7 +1,10 @@
 //! What both transports do with an inference request: inputs by name become
 //! the model's own order, and parameters become options.
 
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
 
 use crate::{
     catalog::{Catalog, Lease},
@@ -52,7 +55,8 @@ pub(super) fn datatype(tensor: &str, name: &str) -> Result<DType> {
     name.parse().map_err(|()| {
         let names: Vec<&str> = DType::ALL.iter().map(|d| d.name()).collect();
         Error::invalid(format!(
-            "the tensor \"{tensor}\" has the unknown datatype \"{}\"; there is {}",
+            "the tensor \"{}\" has the unknown datatype \"{}\"; there is {}",
+            short(tensor),
             short(name),
             names.join(", ")
         ))
@@ -68,8 +72,9 @@ pub(super) fn shape(tensor: &str, dims: &[i64]) -> Result<Shape> {
         .map(|&dim| {
             usize::try_from(dim).map_err(|_| {
                 Error::invalid(format!(
-                    "the tensor \"{tensor}\" has the dimension {dim} in its shape: a request's \
-                     dimensions are known, and not below 0"
+                    "the tensor \"{}\" has the dimension {dim} in its shape: a request's \
+                     dimensions are known, and not below 0",
+                    short(tensor)
                 ))
             })
         })
@@ -248,8 +253,13 @@ fn names<'n>(names: impl Iterator<Item = &'n str>) -> String {
 }
 
 /// Text of the caller's, fit to be shown back.
-pub(super) fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> Cow<'_, str> {
     const MOST: usize = 80;
+    let is_plain =
+        |b: u8| (b == b' ' || b.is_ascii_graphic()) && !matches!(b, b'"' | b'\'' | b'\\');
+    if text.len() <= MOST && text.bytes().all(is_plain) {
+        return text.into();
+    }
     let mut shown: String = text
         .chars()
         .take(MOST)
@@ -258,7 +268,7 @@ pub(super) fn short(text: &str) -> String {
     if text.chars().nth(MOST).is_some() {
         shown.push('…');
     }
-    shown
+    shown.into()
 }
 
 /// The extensions of the protocol that are offered.

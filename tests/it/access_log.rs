@@ -28,6 +28,8 @@ fn every_request_is_one_line() {
     service.get("/predict/iris/21", "");
     service.get("/predict/21?x=secret", "");
     service.get("/nowhere", "");
+    let url = format!("http://{}/v2/models/iris/infer", service.address);
+    crate::service::send(&crate::service::agent(), &url, "POST", &[], b"{}");
     service.get(&format!("/{}", "long".repeat(1000)), "");
     let lines = records(&service.stop());
     let shown: Vec<_> = lines
@@ -47,17 +49,18 @@ fn every_request_is_one_line() {
         ("/predict/iris/21", 400, "iris", "v1.0.0"),
         ("/predict/21", 400, "-", "-"),
         ("/nowhere", 404, "-", "-"),
+        ("/v2/models/iris/infer", 400, "iris", "v1.0.0"),
     ];
     for (shown, (path, status, model, version)) in shown.iter().zip(expected) {
         let expected = (path.into(), Some(status), model.into(), version.into());
         assert_eq!(*shown, expected);
     }
-    assert_eq!(shown.len(), 5, "{shown:#?}");
-    assert!(shown[4].0.chars().count() < 200, "{}", shown[4].0);
+    assert_eq!(shown.len(), 6, "{shown:#?}");
+    assert!(shown[5].0.chars().count() < 200, "{}", shown[5].0);
     for line in &lines {
         assert_eq!(line["level"], "INFO");
         assert_eq!(line["message"], "request");
-        assert_eq!(line["method"], "GET");
+        assert!(["GET", "POST"].contains(&line["method"].as_str().unwrap()));
         assert!(line["duration_ms"].as_f64().unwrap() > 0.0, "{line}");
     }
     assert_eq!(lines[0]["request_id"], "abc");

@@ -156,6 +156,13 @@ impl Answer {
         if path == "/metrics" && status == 200 {
             return;
         }
+        // Binary tensors follow their JSON.
+        if let Some(length) = self.headers.get("inference-header-content-length") {
+            assert_eq!(self.headers["content-type"], "application/octet-stream");
+            let length: usize = length.to_str().unwrap().parse().unwrap();
+            serde_json::from_slice::<serde_json::Value>(&self.body[..length]).unwrap();
+            return;
+        }
         assert_eq!(self.headers["content-type"], "application/json");
         if method == Method::HEAD {
             assert!(self.body.is_empty());
@@ -237,6 +244,63 @@ fn jsonish() -> impl Strategy<Value = String> {
     ]
 }
 
+/// An inference request, in form or nearly.
+fn inference() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        4 => select(vec!["distance_km", "petal_length", "x"]).prop_map(str::to_owned),
+        1 => text(),
+    ];
+    let dimension = prop_oneof![
+        4 => select(vec!["0", "1", "2", "3"]).prop_map(str::to_owned),
+        1 => number(),
+    ];
+    let datatype = prop_oneof![
+        4 => Just("FP32".to_owned()),
+        2 => select(vec!["FP64", "INT64", "BYTES", "BOOL", "FP16", "fp32"]).prop_map(str::to_owned),
+        1 => text(),
+    ];
+    let parameters = select(vec![
+        "{}",
+        "null",
+        "{\"binary_data_size\":4}",
+        "{\"binary_data_size\":1e30}",
+        "{\"binary_data\":true}",
+        "{\"shapes\":\"[[1],[1]]\"}",
+        "{\"priority\":-1}",
+        "{\"timeout\":1}",
+        "{\"mine\":\"\u{e9}\"}",
+        "{\"classification\":1}",
+    ]);
+    let data = prop_oneof![
+        3 => vec(number(), 0..4).prop_map(|all| format!("[{}]", all.join(","))),
+        1 => jsonish(),
+    ];
+    let input = (name, vec(dimension, 0..4), datatype, parameters.clone(), data).prop_map(
+        |(name, shape, datatype, parameters, data)| {
+            format!(
+                "{{\"name\":{},\"shape\":[{}],\"datatype\":{},\"parameters\":{parameters},\"data\":{data}}}",
+                serde_json::Value::from(name),
+                shape.join(","),
+                serde_json::Value::from(datatype),
+            )
+        },
+    );
+    let outputs = select(vec![
+        "[]",
+        "null",
+        "[{\"name\":\"minutes\"}]",
+        "[{\"name\":\"y\"}]",
+        "[{\"name\":\"minutes\",\"parameters\":{\"binary_data\":true}}]",
+    ]);
+    (vec(input, 0..4), parameters, outputs, text()).prop_map(|(inputs, parameters, outputs, id)| {
+        format!(
+            "{{\"id\":{},\"inputs\":[{}],\"parameters\":{parameters},\"outputs\":{outputs}}}",
+            serde_json::Value::from(id),
+            inputs.join(",")
+        )
+    })
+}
+
 /// A body as bytes: like JSON, like JSON with some bytes changed, or anything.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -258,8 +322,36 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 /// A path and a query, percent-encoded or not.
 fn target() -> impl Strategy<Value = String> {
     let known = vec![
-        "predict", "models", "linear", "iris", "livez", "readyz", "healthz", "metrics", "", ".",
-        "..", "%2e%2e", "%2F", "%00", "%ff", "%", "%zz", "*", "21", "v1.1.0",
+        "v2",
+        "v2/models/linear",
+        "infer",
+        "versions",
+        "stats",
+        "config",
+        "ready",
+        "repository",
+        "index",
+        "health",
+        "predict",
+        "models",
+        "linear",
+        "iris",
+        "livez",
+        "readyz",
+        "healthz",
+        "metrics",
+        "",
+        ".",
+        "..",
+        "%2e%2e",
+        "%2F",
+        "%00",
+        "%ff",
+        "%",
+        "%zz",
+        "*",
+        "21",
+        "v1.1.0",
     ];
     let encoded = |text: String| {
         percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC).to_string()
@@ -364,6 +456,28 @@ proptest! {
         let answer = post(&format!("/predict{model}"), pieces(&body, size, true));
         prop_assert!([200, 400, 413, 501].contains(&answer.status.as_u16()), "{}", answer.status);
         answer.is_in_form(&Method::POST, "/predict", false);
+    }
+
+    #[test]
+    fn any_inference_is_answered_in_form(
+        body in prop_oneof![
+            3 => (inference(), vec(any::<u8>(), 0..20)).prop_map(|(text, more)| [text.into_bytes(), more].concat()),
+            2 => inference().prop_map(String::into_bytes),
+            1 => body(),
+        ],
+        length in prop::option::of(prop_oneof![Just(0), 0..2000usize, Just(usize::MAX)]),
+        whole in any::<bool>(),
+        model in select(vec!["linear", "iris", "linear/versions/v1.1.0", "linear/versions/x"]),
+        size in 1..5000usize,
+    ) {
+        let path = format!("/v2/models/{model}/infer");
+        let mut request = Request::post(&path).body(pieces(&body, size, true)).unwrap();
+        // Of the whole JSON, or of anything.
+        let length = if whole { length.map(|_| body.len()) } else { length };
+        if let Some(length) = length {
+            request.headers_mut().insert("inference-header-content-length", length.into());
+        }
+        ask(request).is_in_form(&Method::POST, &path, true);
     }
 
     #[test]
@@ -474,6 +588,9 @@ fn what_a_refusal_quotes_is_cut() {
         format!("/predict/{long}"),
         format!("/predict/{long}/21"),
         format!("/predict/21?{long}"),
+        format!("/v2/models/{long}"),
+        format!("/v2/models/linear/versions/{long}"),
+        format!("/v2/models/{long}/versions/x/ready"),
     ] {
         let answer = ask(Request::get(&path).body(Body::empty()).unwrap());
         assert!(answer.status.is_client_error());

@@ -65,8 +65,8 @@ pub(super) async fn answer(
     )?;
     let prepared = Prepared::new(&lease, request, deadline);
     let (scheduled, prepared) = prepared.map_err(|e| lease.refused(e))?;
-    let answer = lease.infer(scheduled).await?;
-    prepared.answered(&lease, answer)
+    let (answer, in_flight) = lease.begin(scheduled).await?;
+    in_flight.settle(prepared.answered(&lease, answer))
 }
 
 /// What is kept of a request while it runs.
@@ -175,6 +175,8 @@ fn inputs(
     let mut inputs = Inputs::new(lease.signature());
     for input in given {
         let name = &*input.name;
+        // From here on the name is one of the model's own.
+        inputs.place(name)?;
         let dtype = inference::datatype(name, &input.datatype)?;
         let shape = inference::shape(name, &input.shape)?;
         let tensor = match (raw.next(), input.contents) {

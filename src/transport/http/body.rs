@@ -9,6 +9,10 @@ use crate::{
     transport::limits::Limits,
 };
 
+/// A body from this size on is read and written away from the event loop, which
+/// others wait for.
+pub(super) const LARGE: usize = 256 * 1024;
+
 /// The whole of `body`.
 ///
 /// # Errors
@@ -65,4 +69,19 @@ pub(super) fn too_large(limits: Limits) -> Error {
         "the body is larger than the {} bytes that are taken; the setting max-body-size raises it",
         limits.body
     ))
+}
+
+/// Runs `work` on `size` bytes: here where that is quick, else where nobody
+/// waits.
+pub(super) async fn off_loop<T: Send + 'static>(
+    size: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if size < LARGE {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(e) => Err(Error::internal(format!("reading or writing a body: {e}"))),
+    }
 }

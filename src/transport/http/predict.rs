@@ -105,7 +105,8 @@ async fn predict_number(lease: &Lease, number: &str, headers: &HeaderMap) -> Res
         deadline,
         priority: 0,
     };
-    let write = |answer: Answer| {
+    let (answer, in_flight) = lease.begin(request).await?;
+    let write = || {
         let mut out = Vec::with_capacity(96);
         out.extend_from_slice(b"{\"input\":");
         input.write_element(0, &mut out);
@@ -119,7 +120,7 @@ async fn predict_number(lease: &Lease, number: &str, headers: &HeaderMap) -> Res
         out.extend_from_slice(b"\"}");
         Ok(json(StatusCode::OK, out))
     };
-    lease.infer_as(request, write).await
+    in_flight.settle(write())
 }
 
 /// The one number that a model of one number takes.
@@ -171,24 +172,31 @@ async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Re
     let body = body::read(request.into_body(), http.limits)
         .await
         .map_err(refused)?;
-    let (inputs, count) = read_rows(lease, &body).map_err(refused)?;
+    let reading = lease.clone();
+    let read = body::off_loop(body.len(), move || read_rows(&reading, &body)).await;
+    let (inputs, count) = read.map_err(refused)?;
     let request = scheduler::Request {
         inputs,
         deadline,
         priority: 0,
     };
-    let write = |answer: Answer| {
-        let mut out = Vec::with_capacity(64 + 16 * count);
-        out.extend_from_slice(b"{\"predictions\":");
-        write_answer(lease, &answer, all_rows(count), &mut out)?;
-        out.extend_from_slice(b",\"model_name\":\"");
-        out.extend_from_slice(lease.id().name.as_bytes());
-        out.extend_from_slice(b"\",\"model_version\":\"");
-        out.extend_from_slice(lease.version_text().as_bytes());
-        out.extend_from_slice(b"\"}");
-        Ok(json(StatusCode::OK, out))
-    };
-    lease.infer_as(request, write).await
+    let (answer, in_flight) = lease.begin(request).await?;
+    let elements: usize = answer.outputs.iter().map(|o| o.tensor.len()).sum();
+    let writing = lease.clone();
+    let write = move || write_rows(&writing, &answer, count);
+    in_flight.settle(body::off_loop(elements * 8, write).await)
+}
+
+fn write_rows(lease: &Lease, answer: &Answer, count: usize) -> Result<Response> {
+    let mut out = Vec::with_capacity(64 + 16 * count);
+    out.extend_from_slice(b"{\"predictions\":");
+    write_answer(lease, answer, all_rows(count), &mut out)?;
+    out.extend_from_slice(b",\"model_name\":\"");
+    out.extend_from_slice(lease.id().name.as_bytes());
+    out.extend_from_slice(b"\",\"model_version\":\"");
+    out.extend_from_slice(lease.version_text().as_bytes());
+    out.extend_from_slice(b"\"}");
+    Ok(json(StatusCode::OK, out))
 }
 
 /// Writes each of `count` rows of an output.

@@ -8,7 +8,7 @@ mod response;
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
+    extract::State,
     response::Response,
     routing::{get, post},
 };
@@ -20,6 +20,7 @@ use super::{
     Http,
     answer::{Failure, json, json_of},
     body,
+    path::Segments,
 };
 use crate::{
     catalog::{Control, Lease},
@@ -69,13 +70,13 @@ async fn server() -> Response {
 
 type Answer = Result<Response, Failure>;
 
-async fn newest_metadata(State(http): State<Http>, Path(model): Path<String>) -> Answer {
+async fn newest_metadata(State(http): State<Http>, Segments(model): Segments<String>) -> Answer {
     describe(&http, &http.catalog.lease(&model, None)?)
 }
 
 async fn metadata(
     State(http): State<Http>,
-    Path((model, version)): Path<(String, String)>,
+    Segments((model, version)): Segments<(String, String)>,
 ) -> Answer {
     describe(&http, &inference::lease(&http.catalog, &model, &version)?)
 }
@@ -101,11 +102,14 @@ fn describe(http: &Http, lease: &Lease) -> Answer {
     ))
 }
 
-async fn newest_ready(State(http): State<Http>, Path(model): Path<String>) -> Answer {
+async fn newest_ready(State(http): State<Http>, Segments(model): Segments<String>) -> Answer {
     Ok(is_ready(&http.catalog.lease(&model, None)?))
 }
 
-async fn ready(State(http): State<Http>, Path((model, version)): Path<(String, String)>) -> Answer {
+async fn ready(
+    State(http): State<Http>,
+    Segments((model, version)): Segments<(String, String)>,
+) -> Answer {
     let lease = inference::lease(&http.catalog, &model, &version)?;
     Ok(is_ready(&lease))
 }
@@ -121,13 +125,13 @@ fn is_ready(lease: &Lease) -> Response {
     )
 }
 
-async fn newest_config(State(http): State<Http>, Path(model): Path<String>) -> Answer {
+async fn newest_config(State(http): State<Http>, Segments(model): Segments<String>) -> Answer {
     Ok(configuration(&http.catalog.lease(&model, None)?))
 }
 
 async fn config(
     State(http): State<Http>,
-    Path((model, version)): Path<(String, String)>,
+    Segments((model, version)): Segments<(String, String)>,
 ) -> Answer {
     let lease = inference::lease(&http.catalog, &model, &version)?;
     Ok(configuration(&lease))
@@ -194,7 +198,7 @@ async fn all_statistics(State(http): State<Http>) -> Response {
     count(snapshot.servables().map(|s| &**s))
 }
 
-async fn model_statistics(State(http): State<Http>, Path(model): Path<String>) -> Answer {
+async fn model_statistics(State(http): State<Http>, Segments(model): Segments<String>) -> Answer {
     // Of all its versions, as without a version in the other servers.
     http.catalog.lease(&model, None)?;
     let snapshot = http.catalog.snapshot();
@@ -206,7 +210,7 @@ async fn model_statistics(State(http): State<Http>, Path(model): Path<String>) -
 
 async fn statistics(
     State(http): State<Http>,
-    Path((model, version)): Path<(String, String)>,
+    Segments((model, version)): Segments<(String, String)>,
 ) -> Answer {
     let lease = inference::lease(&http.catalog, &model, &version)?;
     Ok(count(std::iter::once(&*lease)))
@@ -256,12 +260,12 @@ async fn index(State(http): State<Http>, body: Body) -> Answer {
     Ok(json_of(StatusCode::OK, &listed))
 }
 
-async fn load(State(http): State<Http>, Path(model): Path<String>) -> Answer {
+async fn load(State(http): State<Http>, Segments(model): Segments<String>) -> Answer {
     control(&http)?.load(model).await?;
     Ok(json(StatusCode::OK, "{}"))
 }
 
-async fn unload(State(http): State<Http>, Path(model): Path<String>) -> Answer {
+async fn unload(State(http): State<Http>, Segments(model): Segments<String>) -> Answer {
     control(&http)?.unload(model).await?;
     Ok(json(StatusCode::OK, "{}"))
 }

@@ -1,16 +1,14 @@
 //! `POST …/infer`.
 
-use axum::{
-    body::Body,
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{body::Body, extract::State, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
 use super::{
-    super::{Http, answer::Failure, encoding::Encoding},
+    super::{
+        Http, access::served, answer::Failure, body::off_loop, encoding::Encoding, path::Segments,
+    },
     arrival::Arrival,
     request::{Input, Parameters, Request},
     response::{Reply, Wanted},
@@ -30,33 +28,39 @@ use crate::{
 pub(super) const HEADER_LENGTH: HeaderName =
     HeaderName::from_static("inference-header-content-length");
 
-/// JSON from this size on is read and written away from the event loop, which
-/// others wait for.
-pub(super) const LARGE: usize = 256 * 1024;
-
 /// Infers with the newest version.
 pub(super) async fn newest(
     State(http): State<Http>,
-    Path(model): Path<String>,
+    Segments(model): Segments<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
     let lease = http.catalog.lease(&model, None)?;
-    Ok(infer(lease, http.limits, &headers, body).await?)
+    Ok(infer(&http, lease, &headers, body).await)
 }
 
 /// Infers with the version named.
 pub(super) async fn version(
     State(http): State<Http>,
-    Path((model, version)): Path<(String, String)>,
+    Segments((model, version)): Segments<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failure> {
     let lease = inference::lease(&http.catalog, &model, &version)?;
-    Ok(infer(lease, http.limits, &headers, body).await?)
+    Ok(infer(&http, lease, &headers, body).await)
 }
 
-async fn infer(lease: Lease, limits: Limits, headers: &HeaderMap, body: Body) -> Result<Response> {
+async fn infer(http: &Http, lease: Lease, headers: &HeaderMap, body: Body) -> Response {
+    let answered = answer(&lease, http.limits, headers, body).await;
+    served(http, &lease, answered)
+}
+
+async fn answer(
+    lease: &Lease,
+    limits: Limits,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response> {
     let arrived = tokio::time::timeout(
         limits.body_timeout,
         arrive(lease.signature(), limits, headers, body),
@@ -70,13 +74,13 @@ async fn infer(lease: Lease, limits: Limits, headers: &HeaderMap, body: Body) ->
     });
     let prepared = arrived.and_then(|(request, inputs)| {
         let scheduled = schedule(&request.parameters, inputs)?;
-        let reply = reply(&lease, request)?;
+        let reply = reply(lease, request)?;
         Ok((scheduled, reply))
     });
     let (scheduled, mut reply) = prepared.map_err(|e| lease.refused(e))?;
     reply.encoding = Encoding::asked(headers);
-    let answer = lease.infer(scheduled).await?;
-    reply.respond(lease, answer).await
+    let (answer, in_flight) = lease.begin(scheduled).await?;
+    in_flight.settle(reply.respond(lease, answer).await)
 }
 
 type Tensors = Vec<Option<Tensor>>;
@@ -150,21 +154,6 @@ async fn read(json: Bytes) -> Result<Request> {
         Request::read(text)
     })
     .await
-}
-
-/// Runs `work` on `size` bytes: here where that is quick, else where nobody
-/// waits.
-pub(super) async fn off_loop<T: Send + 'static>(
-    size: usize,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    if size < LARGE {
-        return work();
-    }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(e) => Err(Error::internal(format!("reading or writing a body: {e}"))),
-    }
 }
 
 async fn binary(input: &Input, arrival: &mut Arrival) -> Result<Tensor> {

@@ -248,7 +248,12 @@ impl<'a> Reader<'a> {
                     (Some(name), Some(shape), Some(datatype)) => {
                         let dtype = inference::datatype(name, datatype)?;
                         let shape = inference::shape(name, shape)?;
-                        tensor = Some(read_next(name, dtype, shape, &mut reader.0)?);
+                        tensor = Some(read_next(
+                            &inference::short(name),
+                            dtype,
+                            shape,
+                            &mut reader.0,
+                        )?);
                     }
                     _ => later = Some(reader.raw()?),
                 },
@@ -268,7 +273,12 @@ impl<'a> Reader<'a> {
         let dtype = inference::datatype(given, dtype?)?;
         let shape = inference::shape(given, dims?)?;
         if let Some(json) = later {
-            tensor = Some(read_data(given, dtype, shape.clone(), json)?);
+            tensor = Some(read_data(
+                &inference::short(given),
+                dtype,
+                shape.clone(),
+                json,
+            )?);
         }
         Ok(Input {
             name: name.unwrap_or_default(),

@@ -14,8 +14,11 @@ use http::{HeaderValue, header};
 use http_body::{Frame, SizeHint};
 
 use super::{
-    super::encoding::Encoding,
-    infer::{HEADER_LENGTH, LARGE, off_loop},
+    super::{
+        body::{LARGE, off_loop},
+        encoding::Encoding,
+    },
+    infer::HEADER_LENGTH,
     request::Parameters,
 };
 use crate::{
@@ -45,7 +48,8 @@ pub(super) struct Wanted {
 
 impl Reply {
     /// The response that holds `answer`.
-    pub(super) async fn respond(self, lease: Lease, answer: Answer) -> Result<Response> {
+    pub(super) async fn respond(self, lease: &Lease, answer: Answer) -> Result<Response> {
+        let lease = lease.clone();
         let encoding = self.encoding;
         let json: usize = self
             .wanted
