@@ -22,7 +22,7 @@ ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 # What distroless's cc image consists of, no shell among it.
-RUNTIME = "base-files,ca-certificates,libc6,libgcc-s1,libssl3,libstdc++6,media-types,netbase,tzdata"
+RUNTIME = "base-files,ca-certificates,libc6,libgcc-s1,libstdc++6,media-types,netbase,tzdata"
 # The likes of python:slim, with what the Dockerfile would install there already inside.
 PYTHON = "ca-certificates,locales,python3-minimal,python3-venv"
 
@@ -34,9 +34,8 @@ def run(*command, **kwargs) -> str:
 
 
 def suite() -> str:
-    """The Debian release of this machine, or the newest that is known to do, elsewhere."""
-    release = platform.freedesktop_os_release()
-    return release["VERSION_CODENAME"] if release["ID"] == "debian" else "bookworm"
+    """The release of Debian or Ubuntu that this machine is of: the binary is made for its glibc."""
+    return platform.freedesktop_os_release()["VERSION_CODENAME"]
 
 
 @functools.cache
@@ -50,7 +49,17 @@ def base(kind: str) -> str:
         return name
     with tempfile.TemporaryDirectory() as scratch:
         tar = f"{scratch}/root.tar"
-        run("mmdebstrap", "--dpkgopt=force-unsafe-io", f"--variant={variant}", f"--include={packages}", suite(), tar)
+        # universe: Ubuntu's, where python3-venv lies.
+        parts = "main,universe" if platform.freedesktop_os_release()["ID"] == "ubuntu" else "main"
+        run(
+            "mmdebstrap",
+            f"--components={parts}",
+            "--dpkgopt=force-unsafe-io",
+            f"--variant={variant}",
+            f"--include={packages}",
+            suite(),
+            tar,
+        )
         container = run("buildah", "from", "scratch")
         run("buildah", "add", "--quiet", container, tar, "/")
         if kind == "python":

@@ -313,12 +313,18 @@ def test_the_runbooks_that_it_names_exist():
     assert runbooks <= set(headings)
 
 
-def test_without_a_cluster_every_line_is_said(tmp_path):
-    """Nothing there at all: no traceback, a finding for each."""
+@pytest.mark.parametrize("path", [os.environ["PATH"], "/nowhere"], ids=["no cluster", "no tools"])
+def test_with_nothing_there_every_line_is_said(tmp_path, path):
+    """No traceback, a finding for each."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/doctor"), "--host", "127.0.0.1", "--service-port", "1", "--ui-port", "1"],
-        env=os.environ | {"KUBECONFIG": str(tmp_path / "none"), "GIT_TERMINAL_PROMPT": "0"},
-        capture_output=True, text=True, timeout=120,
+        [
+            sys.executable, str(ROOT / "scripts/doctor"),
+            "--host", "127.0.0.1", "--service-port", "1", "--ui-port", "1",
+        ],
+        env=os.environ | {"PATH": path, "KUBECONFIG": str(tmp_path / "none"), "GIT_TERMINAL_PROMPT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )  # fmt: skip
     assert done.returncode == 1 and not done.stderr
     assert done.stdout.count("BAD  ") == 10

@@ -98,6 +98,16 @@ def test_the_schemas_are_strict(target, kind, break_it):
     assert schema_errors(document)
 
 
+def test_remote_resources_are_pinned_to_a_tag():
+    found = 0
+    for file in GITOPS.rglob("kustomization.yaml"):
+        for line in file.read_text().splitlines():
+            if "://" in line and not line.lstrip().startswith("#"):
+                assert upstream.REMOTE_LINE.match(line), f"{file}: {line.strip()} is not pinned by ?ref=v…"
+                found += 1
+    assert found == 2
+
+
 def test_rendered_with_the_kustomize_that_argo_cd_carries():
     tools = upstream.text("github.com/argoproj/argo-cd/v3", "hack/tool-versions.sh")
     carried = next(line for line in tools.splitlines() if line.startswith("KUSTOMIZE_VERSION="))
