@@ -48,7 +48,12 @@ def main() -> int:
         print(f"bench: the machine is only {idle:.0%} idle: its figures will be of little worth", file=sys.stderr)
 
     effort = Effort(arguments.rounds, arguments.seconds, arguments.warm_up, arguments.connections)
-    chosen = [workload for workload in WORKLOADS.values() if workload.name in arguments.only]
+    chosen = [
+        workload
+        for workload in WORKLOADS.values()
+        if workload.name in arguments.only
+        and any(wanted(arguments.quick)(workload, form, n) for form in workload.forms for n in effort.connections)
+    ]
     rates = [swaps.RATE] if arguments.quick else [swaps.RATE, None]
     progress = Progress(cost(arguments, effort, chosen, rates))
     record = {

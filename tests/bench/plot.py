@@ -9,7 +9,7 @@ from systems import ASYNC, BARE, MODELSHIP, SERVERS, THREADS
 from workloads import WORKLOADS
 
 WIDTH, HEIGHT = 880, 560
-COLOURS = {BARE.name: "--limit", MODELSHIP.name: "--ours", ASYNC.name: "--peer", THREADS.name: "--other"}
+CLASSES = {BARE.name: "limit", MODELSHIP.name: "ours", ASYNC.name: "peer", THREADS.name: "other"}
 SHORT = {
     BARE.name: "bare axum",
     MODELSHIP.name: "modelship",
@@ -17,20 +17,30 @@ SHORT = {
     THREADS.name: "FastAPI threads",
 }
 
-STYLE = """
-svg { --paper: #ffffff; --ink: #1f2328; --quiet: #59636e; --line: #d1d9e0;
-      --ours: #0969da; --limit: #8c959f; --peer: #bc4c00; --other: #d4a72c; }
-@media (prefers-color-scheme: dark) {
-  svg { --paper: #0d1117; --ink: #f0f6fc; --quiet: #9198a1; --line: #3d444d;
-        --ours: #4493f8; --limit: #6e7681; --peer: #db6d28; --other: #d29922; }
-}
-text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: var(--ink); }
-.title { font-size: 14px; font-weight: 600; }
-.quiet { fill: var(--quiet); font-size: 11px; }
-.value { font-weight: 600; }
-.axis { stroke: var(--line); stroke-width: 1; }
-.end { text-anchor: end; }
-.middle { text-anchor: middle; }
+# Plain rules rather than variables, which not every viewer of SVG knows.
+LIGHT = {"paper": "#ffffff", "ink": "#1f2328", "quiet": "#59636e", "line": "#d1d9e0"}
+LIGHT |= {"ours": "#0969da", "limit": "#8c959f", "peer": "#bc4c00", "other": "#d4a72c"}
+DARK = {"paper": "#0d1117", "ink": "#f0f6fc", "quiet": "#9198a1", "line": "#3d444d"}
+DARK |= {"ours": "#4493f8", "limit": "#6e7681", "peer": "#db6d28", "other": "#d29922"}
+
+
+def style() -> str:
+    def colours(of: dict[str, str]) -> str:
+        fills = (f".{name} {{ fill: {colour}; }}" for name, colour in of.items())
+        strokes = (f".{name}-line {{ stroke: {colour}; fill: none; }}" for name, colour in of.items())
+        return "\n".join((*fills, *strokes))
+
+    return f"""
+text {{ font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }}
+.title {{ font-size: 14px; font-weight: 600; }}
+.small {{ font-size: 11px; }}
+.value {{ font-weight: 600; }}
+.end {{ text-anchor: end; }}
+.middle {{ text-anchor: middle; }}
+{colours(LIGHT)}
+@media (prefers-color-scheme: dark) {{
+{colours(DARK)}
+}}
 """
 
 
@@ -39,8 +49,8 @@ def plot(matrix: Matrix, record: dict) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="name">',
         '<title id="name">modelship, the bare HTTP stack, and FastAPI with onnxruntime compared</title>',
-        f"<style>{STYLE}</style>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="var(--paper)"/>',
+        f"<style>{style()}</style>",
+        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" class="paper"/>',
         *cpu(matrix, 24, 20),
         *throughput(matrix, 460, 20),
         *shares(matrix, 24, 300),
@@ -51,12 +61,12 @@ def plot(matrix: Matrix, record: dict) -> str:
 
 
 def label(x: float, y: float, content: str, kind: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{escape(content)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind or "ink"}">{escape(content)}</text>'
 
 
 def bar(x: float, y: float, width: float, height: float, system: str) -> str:
     size = f'width="{max(width, 1):.1f}" height="{height:.1f}"'
-    return f'<rect x="{x:.1f}" y="{y:.1f}" {size} rx="2" fill="var({COLOURS[system]})"/>'
+    return f'<rect x="{x:.1f}" y="{y:.1f}" {size} rx="2" class="{CLASSES[system]}"/>'
 
 
 def cpu(matrix: Matrix, x: float, y: float) -> list[str]:
@@ -64,8 +74,8 @@ def cpu(matrix: Matrix, x: float, y: float) -> list[str]:
     found = {system.name: matrix.median(Cell("linear", "get", 32, system.name), "server_cpu_us") for system in SERVERS}
     largest = max(value for value in found.values() if value)
     parts = [
-        label(x, y + 14, "Server CPU for one request", "title"),
-        label(x, y + 32, "GET /predict/21, 32 connections, µs: less is better", "quiet"),
+        label(x, y + 14, "Server CPU for one request", "title ink"),
+        label(x, y + 32, "GET /predict/21, 32 connections, µs: less is better", "quiet small"),
     ]
     for place, (system, value) in enumerate(found.items()):
         if value is None:
@@ -75,7 +85,7 @@ def cpu(matrix: Matrix, x: float, y: float) -> list[str]:
         parts += [
             label(x, top + 16, SHORT[system]),
             bar(x + 100, top, length, 24, system),
-            label(x + 106 + length, top + 16, report.number(value), "value"),
+            label(x + 106 + length, top + 16, report.number(value), "value ink"),
         ]
     return parts
 
@@ -102,26 +112,25 @@ def throughput(matrix: Matrix, x: float, y: float) -> list[str]:
         return left + across * width, top + height * (1 - (math.log10(value) - low) / (high - low))
 
     parts = [
-        label(x, y + 14, "Requests a second", "title"),
-        label(x, y + 32, "GET /predict/21 by connections: more is better", "quiet"),
+        label(x, y + 14, "Requests a second", "title ink"),
+        label(x, y + 32, "GET /predict/21 by connections: more is better", "quiet small"),
     ]
     for power in range(low, high + 1):
         _, line = at(connections[0], 10**power)
-        parts.append(f'<line x1="{left}" x2="{left + width}" y1="{line:.1f}" y2="{line:.1f}" class="axis"/>')
-        parts.append(label(left - 6, line + 4, f"{10**power:,}", "quiet end"))
+        parts.append(f'<line x1="{left}" x2="{left + width}" y1="{line:.1f}" y2="{line:.1f}" class="line-line"/>')
+        parts.append(label(left - 6, line + 4, f"{10**power:,}", "quiet small end"))
     for n in connections:
         across, _ = at(n, 10**low)
-        parts.append(label(across, top + height + 18, str(n), "quiet middle"))
+        parts.append(label(across, top + height + 18, str(n), "quiet small middle"))
     names = []
     for system, line in lines.items():
         points = [at(n, value) for n, value in line]
         if not points:
             continue
         path = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="var({COLOURS[system]})" stroke-width="2.5"/>')
+        parts.append(f'<polyline points="{path}" class="{CLASSES[system]}-line" stroke-width="2.5"/>')
         parts += [
-            f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" fill="var({COLOURS[system]})"/>'
-            for across, down in points
+            f'<circle cx="{across:.1f}" cy="{down:.1f}" r="3" class="{CLASSES[system]}"/>' for across, down in points
         ]
         names.append([points[-1][1], system])
     below = -math.inf
@@ -152,27 +161,30 @@ def shares(matrix: Matrix, x: float, y: float) -> list[str]:
                 found.append((system.name, share * theirs / ours, theirs))
         groups.append((WORKLOADS[workload].what, f"{report.FORMS[form]}, {n} connections", found))
     parts = [
-        label(x, y + 14, "Share of what the machine allows", "title"),
+        label(x, y + 14, "Share of what the machine allows", "title ink"),
         label(
             x,
             y + 32,
             "Requests a second, as a share of 1 / (1/L + 1/E): L the bare route for the same request, "
             "E the engine's own loop at its best batch size",
-            "quiet",
+            "quiet small",
         ),
     ]
     wide = (WIDTH - 2 * x) / max(len(groups), 1)
     for place, (what, how, found) in enumerate(groups):
         left = x + place * wide
-        parts += [label(left, y + 58, what.split(",")[0]), label(left, y + 73, how, "quiet")]
+        parts += [
+            label(left, y + 58, f"{what[0].upper()}{what[1:]}".split(",")[0]),
+            label(left, y + 73, how, "quiet small"),
+        ]
         for line, (system, share, value) in enumerate(found):
-            top = y + 86 + line * 34
-            length = (wide - 80) * min(share, 1.05)
+            top = y + 86 + line * 38
+            length = (wide - 80) * min(share, 1.0)
             parts += [
-                f'<rect x="{left}" y="{top}" width="{wide - 80:.1f}" height="20" rx="2" fill="var(--line)" opacity=".4"/>',
+                f'<rect x="{left}" y="{top}" width="{wide - 80:.1f}" height="20" rx="2" class="line" opacity=".4"/>',
                 bar(left, top, length, 20, system),
-                label(left + wide - 74, top + 14, f"{share:.0%}", "value"),
-                label(left, top + 31, f"{SHORT[system]}: {report.number(value)}/s", "quiet"),
+                label(left + wide - 74, top + 14, f"{share:.0%}", "value ink"),
+                label(left, top + 33, f"{SHORT[system]}: {report.number(value)}/s", "quiet small"),
             ]
     return parts
 
@@ -180,4 +192,4 @@ def shares(matrix: Matrix, x: float, y: float) -> list[str]:
 def caption(record: dict) -> list[str]:
     words, lines = report.caption(record).split("; "), []
     lines.extend(words)
-    return [label(24, HEIGHT - 32 + 16 * place, line, "quiet") for place, line in enumerate(lines)]
+    return [label(24, HEIGHT - 32 + 16 * place, line, "quiet small") for place, line in enumerate(lines)]

@@ -137,22 +137,23 @@ def markdown(headings: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
 
 def figure_rows(found: list[Figure]) -> list[tuple[str, ...]]:
     def limit(figure: Figure, value: float) -> str:
-        return f"{'≤' if figure.at_most else '≥'} {short(value)}"
+        return f"{'≤' if figure.at_most else '≥'} {shown(figure, value)}"
 
     return [
         (
             figure.what,
             limit(figure, figure.bar),
             limit(figure, figure.moonshot),
-            "-" if figure.measured is None else short(figure.measured),
+            "-" if figure.measured is None else shown(figure, figure.measured),
             figure.verdict(),
         )
         for figure in found
     ]
 
 
-def short(value: float) -> str:
-    if 0 < value < 0.5:
+def shown(figure: Figure, value: float) -> str:
+    """A value of a figure; where the bar is a fraction of one, as such."""
+    if figure.at_most and 0 < figure.bar < 0.5 and value:
         return f"1/{1 / value:.1f}".removesuffix(".0")
     return f"{value:.3f}".rstrip("0").rstrip(".")
 

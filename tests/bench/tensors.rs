@@ -1,13 +1,15 @@
-//! What a batch and the JSON of tensors cost: `cargo bench --bench tensors`.
+//! What a batch and the forms of tensors cost: `cargo bench --bench tensors`.
 //!
 //! Batch assembly puts the rows of several requests together and takes the
-//! outputs apart again; the JSON codec reads and writes a tensor's data.
+//! outputs apart again; the JSON and binary codecs read and write a tensor's
+//! data. Binary numbers are shared, not copied: their cost is the same at
+//! every size.
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use modelship::tensor::{
     DType, Shape, Tensor, concatenate,
     json::{read_data, write_data},
-    split,
+    read_raw, split, write_raw,
 };
 
 fn main() {
@@ -68,4 +70,44 @@ fn json_write(bencher: Bencher<'_, '_>, elements: usize) {
         write_data(black_box(&tensor), &mut out);
         out.len()
     });
+}
+
+#[divan::bench(args = SIZES)]
+fn binary_read(bencher: Bencher<'_, '_>, elements: usize) {
+    let raw = write_raw(&tensor(1, elements)).expect("numbers have bytes");
+    let shape: Shape = [1, elements].into();
+    bencher
+        .counter(BytesCount::new(raw.len()))
+        .bench_local(|| read_raw("x", DType::F32, shape.clone(), black_box(&raw).clone()));
+}
+
+#[divan::bench(args = SIZES)]
+fn binary_write(bencher: Bencher<'_, '_>, elements: usize) {
+    let tensor = tensor(1, elements);
+    bencher
+        .counter(BytesCount::new(elements * 4))
+        .bench_local(|| write_raw(black_box(&tensor)));
+}
+
+/// A text of 16 letters for each element.
+fn text(elements: usize) -> Tensor {
+    let text = (0..elements).map(|i| format!("{i:016}")).collect();
+    Tensor::text([1, elements], text).expect("the shape fits")
+}
+
+#[divan::bench(args = [1, 30, 1000])]
+fn binary_read_text(bencher: Bencher<'_, '_>, elements: usize) {
+    let raw = write_raw(&text(elements)).expect("text is short");
+    let shape: Shape = [1, elements].into();
+    bencher
+        .counter(BytesCount::new(raw.len()))
+        .bench_local(|| read_raw("x", DType::Bytes, shape.clone(), black_box(&raw).clone()));
+}
+
+#[divan::bench(args = [1, 30, 1000])]
+fn binary_write_text(bencher: Bencher<'_, '_>, elements: usize) {
+    let tensor = text(elements);
+    bencher
+        .counter(BytesCount::new(elements * 20))
+        .bench_local(|| write_raw(black_box(&tensor)));
 }
