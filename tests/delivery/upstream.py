@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Installed by the cluster's owner, not by gitops/: the oldest versions that the manifests are for.
 OWNER_INSTALLED = {
     "github.com/prometheus-operator/prometheus-operator": "v0.85.0",
-    "github.com/bitnami-labs/sealed-secrets": "v0.40.0",
+    "github.com/bitnami-labs/sealed-secrets": "v0.36.6",
     "github.com/kserve/kserve": "v0.15.2",
 }
 
