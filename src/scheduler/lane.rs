@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{Semaphore, oneshot};
+
 use super::{
     batch, event_loop,
     plan::Plan,
@@ -9,13 +11,17 @@ use super::{
 };
 use crate::{
     engine::{EngineError, Model, Session},
-    error::Result,
+    error::{Error, Result},
     telemetry::ModelMetrics,
 };
 
 /// The lanes of one model, one for each event loop.
 pub(super) struct Lanes {
     lanes: Vec<Arc<Lane>>,
+    /// For requests larger than a batch, which would hold up an event loop.
+    aside: Arc<Lane>,
+    /// One of them at a time: the others wait as tasks, not as threads.
+    turn_aside: Semaphore,
 }
 
 /// One instance and the requests that gather for it. The lock is taken by
@@ -43,23 +49,27 @@ impl Lanes {
         plan: &Plan,
         metrics: Arc<ModelMetrics>,
     ) -> Result<Self, EngineError> {
-        let lanes = (0..plan.instances.max(1))
-            .map(|_| {
-                Ok(Arc::new(Lane {
-                    state: Mutex::new(State {
-                        session: model.session()?,
-                        pending: Vec::new(),
-                        rows: 0,
-                        turn: 0,
-                        last_turn: 0,
-                    }),
-                    model: Arc::clone(model),
-                    metrics: Arc::clone(&metrics),
-                    max_batch: plan.max_batch_size,
-                }))
-            })
-            .collect::<Result<_, EngineError>>()?;
-        Ok(Self { lanes })
+        let lane = || {
+            Ok(Arc::new(Lane {
+                state: Mutex::new(State {
+                    session: model.session()?,
+                    pending: Vec::new(),
+                    rows: 0,
+                    turn: 0,
+                    last_turn: 0,
+                }),
+                model: Arc::clone(model),
+                metrics: Arc::clone(&metrics),
+                max_batch: plan.max_batch_size,
+            }))
+        };
+        Ok(Self {
+            lanes: (0..plan.instances.max(1))
+                .map(|_| lane())
+                .collect::<Result<_, EngineError>>()?,
+            aside: lane()?,
+            turn_aside: Semaphore::new(1),
+        })
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -70,7 +80,25 @@ impl Lanes {
         let index = event_loop::index();
         let lane = &self.lanes[index.unwrap_or(0) % self.lanes.len()];
         let (pending, answer) = Pending::new(request);
+        if lane.max_batch > 1 && pending.rows > lane.max_batch && index.is_some() {
+            return self.submit_aside(pending, answer).await;
+        }
         lane.accept(pending, index.is_some());
+        wait(answer).await
+    }
+
+    async fn submit_aside(
+        &self,
+        pending: Pending,
+        answer: oneshot::Receiver<Result<Answer>>,
+    ) -> Result<Answer> {
+        // Fails only when it is closed, and nobody closes it.
+        let _turn = self.turn_aside.acquire().await;
+        let lane = Arc::clone(&self.aside);
+        let ran = tokio::task::spawn_blocking(move || lane.accept(pending, false));
+        if ran.await.is_err() {
+            return Err(Error::internal("the thread of a large request ended early"));
+        }
         wait(answer).await
     }
 }
