@@ -125,3 +125,81 @@ def test_the_dashboard_is_laid_out():
         for target in panel["targets"]:
             assert "$namespace" in target["expr"], panel["title"]
             assert target["datasource"]["uid"] == "${datasource}"
+
+
+def test_the_analysis_judges_the_canary_by_its_own_pods(tmp_path):
+    """Over series of a bad canary and good stable pods, and of a canary that nobody asked."""
+    metrics = find(rendered("overlays/canary"), "AnalysisTemplate")["spec"]["metrics"]
+    arguments = {"canary-hash": "new", "stable-hash": "old"}
+
+    def fill(match):
+        return arguments[match[1]]
+
+    group = [
+        {
+            "record": metric["name"].replace("-", "_"),
+            "expr": re.sub(r"\{\{args\.([\w-]+)\}\}", fill, metric["provider"]["prometheus"]["query"]),
+        }
+        for metric in metrics
+    ]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "q", "rules": group}]}))
+
+    def series(name, pods, values, **labels):
+        every = {"namespace": "modelship", "rollouts_pod_template_hash": pods, "model": "linear"} | labels
+        listed = ",".join(f'{key}="{value}"' for key, value in every.items())
+        return {"series": f"{name}{{{listed}}}", "values": values}
+
+    count, bucket = "modelship_requests_total", "modelship_request_duration_seconds_bucket"
+    good = [
+        series(count, "old", "0+1000x20", outcome="success"),
+        # The server shows every outcome from the start.
+        series(count, "old", "0+0x20", outcome="internal"),
+        series(bucket, "old", "0+1000x20", le="0.01"),
+        series(bucket, "old", "0+1000x20", le="+Inf"),
+    ]
+    bad = [
+        series(count, "new", "0+950x20", outcome="success"),
+        series(count, "new", "0+50x20", outcome="internal"),
+        series(bucket, "new", "0+0x20", le="0.01"),
+        series(bucket, "new", "0+1000x20", le="0.1"),
+        series(bucket, "new", "0+1000x20", le="+Inf"),
+    ]
+
+    # The limits are those of the template's own conditions.
+    limits = {
+        metric["name"].replace("-", "_"): re.fullmatch(
+            r"len\(result\) == 0 \|\| isNaN\(result\[0\]\) \|\| result\[0\] <= ([\d.]+)",
+            metric["successCondition"],
+        )[1]
+        for metric in metrics
+    }
+    assert limits == {"error_ratio": "0.01", "latency_against_stable": "2"}
+
+    def judged(**failed):
+        return [
+            {
+                "expr": f"{name} > bool {limits[name]}",
+                "eval_time": "10m",
+                "exp_samples": [{"labels": "{}", "value": int(value)}] if value is not None else [],
+            }
+            for name, value in failed.items()
+        ]
+
+    tests = [
+        # 5 % of the canary's requests fail; its p99 is ten times that of the stable pods.
+        (good + bad, judged(error_ratio=True, latency_against_stable=True)),
+        # A canary as good as the stable pods.
+        (
+            good + [one | {"series": one["series"].replace('"old"', '"new"')} for one in good],
+            judged(error_ratio=False, latency_against_stable=False),
+        ),
+        # A canary that nobody asked: no result, which is no reason to stop.
+        (good, judged(error_ratio=None, latency_against_stable=None)),
+    ]
+    content = {
+        "rule_files": ["rules.yaml"],
+        "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": given, "promql_expr_test": expected} for given, expected in tests],
+    }
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(content))
+    promtool("test", "rules", "test.yaml", cwd=tmp_path)
