@@ -66,7 +66,7 @@ def test_only_named_jobs_can_write():
         (name, permission)
         for name, job in jobs()
         for permission, level in job["permissions"].items()
-        if level == "write" and not name.startswith("review.yml")
+        if level == "write"
     }
     assert writes == {
         ("release.yml: image", "packages"),
@@ -74,6 +74,7 @@ def test_only_named_jobs_can_write():
         ("release.yml: publish", "id-token"),
         ("release.yml: publish", "attestations"),
         ("release.yml: bump", "contents"),
+        ("review-comment.yml: comment", "pull-requests"),
     }
 
 

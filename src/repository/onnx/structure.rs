@@ -82,8 +82,12 @@ impl Check {
 
     fn opset(&mut self, message: Message<'_>) -> Result<(), OnnxError> {
         let (domain, version) = super::outline::opset_import(message)?;
-        if self.opsets.insert(domain.clone(), version).is_some() {
-            self.fault(format!("it imports the operator set {domain} twice"));
+        // Some exporters say the same twice.
+        let before = self.opsets.insert(domain.clone(), version);
+        if before.is_some_and(|before| before != version) {
+            self.fault(format!(
+                "it imports two versions of the operator set {domain}"
+            ));
         }
         Ok(())
     }
