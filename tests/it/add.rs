@@ -365,3 +365,44 @@ fn an_interrupt_leaves_nothing_behind() {
     fs::remove_file(pipe).unwrap();
     assert_eq!(checkout.git(&["status", "--porcelain", "--ignored"]), "");
 }
+
+#[test]
+fn models_of_every_library_come_in_and_answer() {
+    let checkout = Checkout::new();
+    let zipmap = checkout.put(
+        "zipmap.jsonl",
+        "{\"color\": \"red\", \"size\": 3}\n[\"blue\", 1]\n",
+    );
+    let rows = checkout.put("rows.csv", "a,b,c,d\n5.1,3.5,1.4,0.2\n6.3,3.3,6,2.5\n");
+    let three = checkout.put("three.csv", "a,b,c\n5.1,3.5,1.4\n");
+    for (file, name, cases) in [
+        ("zipmap.onnx", "scikit-learn", &zipmap),
+        ("xgboost.onnx", "xgboost", &three),
+        ("lightgbm.onnx", "lightgbm", &rows),
+        ("pytorch.onnx", "pytorch", &rows),
+    ] {
+        let (file, cases) = (fixture(file), cases.to_str().unwrap());
+        let mut arguments = add(&file, name, "v1.0.0");
+        arguments.extend(["--cases", cases, "--description", "A model."]);
+        checkout.good(&arguments);
+    }
+    let case = checkout.text("models/scikit-learn/cases/case-1.json");
+    assert!(
+        case.contains("[\"red\"]") && case.contains("[\"drop\"]"),
+        "{case}"
+    );
+    assert!(
+        checkout
+            .path()
+            .join("models/pytorch/pytorch.onnx.data")
+            .exists()
+    );
+    let checked = checkout.good(&["check"]);
+    assert!(
+        checked.contains("4 models loaded") && checked.contains("0 errors, 0 warnings"),
+        "{checked}"
+    );
+    checkout.commit("Four models");
+    let told = checkout.good(&["diff", "main", "--speed", "0"]);
+    assert!(told.contains("no model changes"), "{told}");
+}
