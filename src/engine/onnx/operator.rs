@@ -101,6 +101,10 @@ impl Operator {
         Self::load(environment, &graph)
     }
 
+    #[expect(
+        clippy::result_large_err,
+        reason = "ort's builder gives itself back inside its error"
+    )]
     fn load(environment: &Environment, graph: &[Vec<u8>]) -> Loaded {
         const IR_VERSION: u64 = 11;
         const OPSET: u64 = 25;
