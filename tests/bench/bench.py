@@ -73,7 +73,7 @@ def main() -> int:
             swapped.append(swaps.measure(scratch, arguments.swaps, steady, rate, progress))
     pair = None
     if "pair" in arguments.only:
-        seconds = max(effort.seconds * 2, 1.0)
+        seconds = effort.seconds * 1.5
         pair = interference.measure(repositories, scratch, effort.rounds, seconds, progress)
     progress.end()
 
@@ -99,14 +99,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="under two minutes: only what the figures to reach need")
     parser.add_argument("--only", type=names, default=ALL, metavar="NAME,...", help=f"some of: {', '.join(ALL)}")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that alternate between the servers (3)")
-    parser.add_argument("--seconds", type=float, help="counted seconds of one measurement (2; quick: 0.5)")
+    parser.add_argument("--seconds", type=float, help="counted seconds of one measurement (1.5; quick: 0.5)")
     parser.add_argument("--swaps", type=int, help="swaps under load (100; quick: 20)")
     parser.add_argument("--out", type=Path, default=ROOT / "target" / "bench", help="where results go (target/bench)")
     parser.add_argument("--publish", action="store_true", help="also write tests/bench/README.md and its plot anew")
     arguments = parser.parse_args()
     if arguments.publish and (arguments.quick or set(arguments.only) != set(ALL)):
         parser.error("--publish needs a full run: leave out --quick and --only")
-    arguments.seconds = arguments.seconds or (0.5 if arguments.quick else 2.0)
+    arguments.seconds = arguments.seconds or (0.5 if arguments.quick else 1.5)
     arguments.swaps = arguments.swaps or (20 if arguments.quick else 100)
     arguments.warm_up = 0.2 if arguments.quick else 0.5
     arguments.connections = (1, 8, 32, 128)
@@ -139,7 +139,7 @@ def cost(arguments, effort: Effort, chosen: list[Workload], rates: list) -> floa
     if "swaps" in arguments.only:
         total += len(rates) * arguments.swaps * 0.3
     if "pair" in arguments.only:
-        total += effort.rounds * 2 * 2 * (max(effort.seconds * 2, 1.0) + 0.4)
+        total += effort.rounds * 2 * 2 * (effort.seconds * 1.5 + 0.4)
     return total
 
 

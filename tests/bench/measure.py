@@ -127,7 +127,7 @@ class Matrix:
     def best_of_engine(self, workload: Workload) -> dict:
         """The setting in which the engine's own loop gives the most rows a second."""
         self.progress.say(f"{workload.name}: looking for the engine's best setting")
-        seconds = min(0.3, self.effort.seconds / 2) * workload.patience
+        seconds = min(0.3, self.effort.seconds / 4) * workload.patience
         tried = self.loop(workload, "--seconds", str(seconds))
         best = max(tried, key=lambda setting: setting["rows_per_second"])
         self.engine[workload.name] = {"tried": tried, "best": best}

@@ -50,7 +50,7 @@ WORKLOADS = {
     for workload in (
         Workload("linear", "one number", ("get", "json", "binary", "grpc"), case="whole"),
         Workload("trees", "100 boosted trees, 30 features", ("rows", "json", "binary", "grpc")),
-        Workload("resnet50", "ResNet-50, one image", ("binary", "json", "grpc"), patience=4),
+        Workload("resnet50", "ResNet-50, one image", ("binary", "json", "grpc"), patience=3),
         Workload("encoder", "transformer, 6 layers x 384, 32 tokens", ("rows", "json", "binary", "grpc"), patience=2),
     )
 }
