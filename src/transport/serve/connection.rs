@@ -38,7 +38,8 @@ const IDLE: Duration = Duration::from_secs(75);
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(20);
 
-/// How long a connection that has sent nothing is kept once the end has come.
+/// How long a connection with nothing to do is kept once the end has come: its
+/// next request may be on the way. The answer tells the caller to close.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// The most that a request's head may take, in bytes.
@@ -105,12 +106,16 @@ pub(super) async fn carry(
         .initial_connection_window_size(CONNECTION_WINDOW);
     let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
     tokio::pin!(connection);
+    let last_moment = async {
+        announced(&mut closing).await;
+        tokio::time::sleep(LAST_MOMENT).await;
+    };
     let result = tokio::select! {
         // The connection first: what has come is read before it is told to
         // close, and so is answered.
         biased;
         result = connection.as_mut() => result,
-        () = announced(&mut closing) => {
+        () = last_moment => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
