@@ -2,11 +2,7 @@
 //! started with a variable that forbids it, so modelship starts itself again
 //! with that variable where it is missing.
 
-use std::{
-    env,
-    os::unix::process::CommandExt as _,
-    process::{self},
-};
+use std::{env, os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::Context as _;
 
@@ -22,7 +18,7 @@ pub(super) fn ensure() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut arguments = env::args_os();
-    let mut again = process::Command::new(env::current_exe().context(REMEDY)?);
+    let mut again = Command::new(env::current_exe().context(REMEDY)?);
     if let Some(name) = arguments.next() {
         again.arg0(name);
     }

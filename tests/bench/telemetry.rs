@@ -1,11 +1,12 @@
 //! What counting costs a request: `cargo bench --bench telemetry`.
 //!
-//! Prints the least of several rounds, which is the one that the machine's
-//! other work disturbed least.
+//! Prints the middle one of several rounds, in time on the CPU, so that the
+//! machine's other work counts little.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it found")]
 
 use std::{
+    fs,
     hint::black_box,
     sync::Arc,
     thread,
@@ -14,8 +15,8 @@ use std::{
 
 use modelship::telemetry::{BuildInfo, Metrics, ModelMetrics, Run};
 
-const REQUESTS: u32 = 200_000;
-const ROUNDS: u32 = 50;
+const REQUESTS: u64 = 1_000_000;
+const ROUNDS: usize = 15;
 
 /// All that one request of a batch of one counts.
 fn request(model: &Arc<ModelMetrics>) {
@@ -30,13 +31,33 @@ fn request(model: &Arc<ModelMetrics>) {
     in_flight.finish(Ok(()));
 }
 
-fn least(round: impl Fn()) -> Duration {
-    let time = |()| {
-        let start = Instant::now();
+/// How long this thread has been on a CPU, in nanoseconds, as Linux counts it;
+/// elsewhere, the time that has passed.
+fn on_cpu(since: Instant) -> u64 {
+    let passed = || u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let counted = fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let first = |text: String| text.split(' ').next()?.parse().ok();
+    counted.and_then(first).unwrap_or_else(passed)
+}
+
+/// What one of the requests of `round` takes, with `threads` at it at once.
+fn middle(threads: u32, round: impl Fn() + Sync) -> u64 {
+    let since = Instant::now();
+    let timed = || {
+        let start = on_cpu(since);
         round();
-        start.elapsed()
+        on_cpu(since) - start
     };
-    (0..ROUNDS).map(|_| time(())).min().unwrap_or_default() / REQUESTS
+    let together = |_| {
+        thread::scope(|scope| {
+            let all: Vec<_> = (0..threads).map(|_| scope.spawn(timed)).collect();
+            let times = all.into_iter().filter_map(|thread| thread.join().ok());
+            times.sum::<u64>() / u64::from(threads)
+        })
+    };
+    let mut rounds: Vec<u64> = (0..ROUNDS).map(together).collect();
+    rounds.sort_unstable();
+    rounds[ROUNDS / 2] / REQUESTS
 }
 
 fn main() {
@@ -45,22 +66,17 @@ fn main() {
         commit: String::new(),
     });
     let model = metrics.model("linear", "v1.1.0", "");
-    let all = || (0..REQUESTS).for_each(|_| request(&model));
-    println!("one thread                 {:>8.1?} a request", least(all));
-    let both = || {
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(all);
-            }
-        });
-    };
-    println!("each of two, one model     {:>8.1?} a request", least(both));
+    let count = || (0..REQUESTS).for_each(|_| request(&model));
+    for threads in [1, 2, 4] {
+        let middle = middle(threads, count);
+        println!("{middle:>5} ns a request, {threads} threads on one model");
+    }
     let clock = || {
         (0..REQUESTS).for_each(|_| {
             black_box((Instant::now(), Instant::now()));
         });
     };
-    println!("of it the clock, read twice {:>7.1?}", least(clock));
+    println!("{:>5} ns of them, the clock read twice", middle(1, clock));
     let start = Instant::now();
     let text = metrics.encode();
     println!("/metrics: {} bytes in {:.1?}", text.len(), start.elapsed());

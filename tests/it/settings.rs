@@ -10,12 +10,17 @@ use crate::process::{Ended, Serving, models, modelship, run};
 fn help_tells_every_command_and_setting() {
     let help = run(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["serve", "probe", "completions", "Examples:", "Exit status"] {
-        assert!(
-            help.out.contains(command),
-            "{command} is missing:\n{}",
-            help.out
-        );
+    for word in [
+        "serve",
+        "add",
+        "check",
+        "diff",
+        "probe",
+        "completions",
+        "Examples:",
+        "Exit status",
+    ] {
+        assert!(help.out.contains(word), "{word} is missing:\n{}", help.out);
     }
     let help = run(&["serve", "--help"]);
     let words: Vec<&str> = help.out.split_whitespace().collect();
