@@ -14,7 +14,7 @@ mod write;
 pub use self::{
     read::{read_data, read_next},
     scan::Scanner,
-    write::write_data,
+    write::{write_data, write_special},
 };
 
 #[cfg(test)]

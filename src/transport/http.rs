@@ -3,11 +3,13 @@
 mod access;
 mod answer;
 mod body;
+mod docs;
 mod encoding;
 mod front;
 mod health;
 mod index;
 mod models;
+mod openapi;
 mod path;
 mod predict;
 mod rows;
@@ -18,11 +20,12 @@ use std::{ops::Deref, sync::Arc};
 use axum::{
     Router,
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{get, post},
 };
 
 use self::answer::Failure;
 pub use self::front::Front;
+use self::openapi::{Api, Operation, Schema};
 use super::{limits::Limits, readiness::Readiness};
 use crate::{
     catalog::{Catalog, Control},
@@ -67,25 +70,157 @@ pub struct Context {
 
 /// The routes.
 pub fn router(http: Http) -> Router {
-    Router::new()
-        .route("/", get(index::index))
-        .route("/predict", post(predict::post_default))
-        .route("/predict/", any(predict::nothing))
-        .route(
-            "/predict/{first}",
-            get(predict::get_default).post(predict::post_named),
-        )
-        .route("/predict/{model}/{n}", get(predict::get_named))
-        .route("/models", get(models::all))
-        .route("/models/{model}", get(models::one))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/healthz", get(health::health))
-        .route("/metrics", get(health::metrics))
-        .merge(v2::routes())
+    api()
+        .into_router()
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(http)
+}
+
+/// The routes, and what is said of them.
+fn api() -> Api {
+    let json = "application/json";
+    let name = || serde_json::json!({"type": "string", "minLength": 1});
+    let timeout = || serde_json::json!({"type": "string", "pattern": "^[1-9][0-9]{1,3}s$"});
+    let number = || serde_json::json!({"type": "number", "exclusiveMinimum": -3.402823567797337e38, "exclusiveMaximum": 3.402823567797337e38});
+    let waits = "How long the caller waits: 250ms, 2s";
+    let predicts = |operation: Operation| operation.header("Request-Timeout", waits, timeout());
+    Api::new()
+        .route(
+            "/",
+            get(index::index),
+            [Operation::get("service", "What this is").ok("It", Schema::Index)],
+        )
+        .route(
+            "/predict",
+            post(predict::post_default),
+            [predicts(Operation::post(
+                "predict",
+                "Rows to predictions, by the default model",
+            ))
+            .body(true, &[(json, Schema::Rows.reference())])
+            .ok("A prediction for each row", Schema::Predictions)],
+        )
+        .route(
+            "/predict/",
+            get(predict::nothing),
+            [Operation::get("predict", "Not found: a number is missing")],
+        )
+        .route(
+            "/predict/{first}",
+            get(predict::get_default).post(predict::post_named),
+            [
+                predicts(Operation::get(
+                    "predict",
+                    "A number to a prediction, by the default model",
+                ))
+                .path("first", "The number", number())
+                .ok("The prediction", Schema::Prediction),
+                predicts(Operation::post(
+                    "predict",
+                    "Rows to predictions, by a model",
+                ))
+                .path("first", "The model's name", name())
+                .body(true, &[(json, Schema::Rows.reference())])
+                .ok("A prediction for each row", Schema::Predictions),
+            ],
+        )
+        .route(
+            "/predict/{model}/{n}",
+            get(predict::get_named),
+            [predicts(Operation::get(
+                "predict",
+                "A number to a prediction, by a model",
+            ))
+            .path("model", "The model's name", name())
+            .path("n", "The number", number())
+            .ok("The prediction", Schema::Prediction)],
+        )
+        .route(
+            "/models",
+            get(models::all),
+            [Operation::get("models", "Every model card").ok("The cards", Schema::Cards)],
+        )
+        .route(
+            "/models/{model}",
+            get(models::one),
+            [Operation::get("models", "A model card")
+                .path("model", "The model's name", name())
+                .ok("The card of its newest version", Schema::Card)],
+        )
+        .route(
+            "/livez",
+            get(health::live),
+            [Operation::get("health", "Whether the process is alive").ok("It is", Schema::Stage)],
+        )
+        .route(
+            "/readyz",
+            get(health::ready),
+            [stages(
+                Operation::get("health", "Whether traffic should come"),
+                Schema::Stage,
+            )],
+        )
+        .route(
+            "/healthz",
+            get(health::health),
+            [stages(
+                Operation::get("health", "The same, and every version's state"),
+                Schema::Health,
+            )],
+        )
+        .route(
+            "/metrics",
+            get(health::metrics),
+            [Operation::get("service", "Metrics for Prometheus").answer(
+                200,
+                "The metrics",
+                &[("text/plain", serde_json::json!({"type": "string"}))],
+            )],
+        )
+        .route(
+            "/openapi.json",
+            get(docs::document),
+            [Operation::get("service", "This document").answer(
+                200,
+                "The document",
+                &[(json, serde_json::json!({"type": "object"}))],
+            )],
+        )
+        .route(
+            "/docs",
+            get(docs::page),
+            [page("The reference page", "text/html")],
+        )
+        .route(
+            "/docs/start.js",
+            get(docs::start),
+            [page("What starts it", "text/javascript")],
+        )
+        .route(
+            "/docs/swagger-ui.js",
+            get(docs::script),
+            [page("Its script", "text/javascript")],
+        )
+        .route(
+            "/docs/swagger-ui.css",
+            get(docs::style),
+            [page("Its style", "text/css")],
+        )
+        .merge(v2::api())
+}
+
+/// An operation that says the stage, ready or not.
+fn stages(operation: Operation, schema: Schema) -> Operation {
+    let kinds = [("application/json", schema.reference())];
+    operation
+        .ok("Ready", schema)
+        .answer(503, "Not ready, and why", &kinds)
+}
+
+fn page(summary: &'static str, kind: &str) -> Operation {
+    let text = serde_json::json!({"type": "string"});
+    Operation::get("service", summary).answer(200, summary, &[(kind, text)])
 }
 
 async fn unknown(uri: ::http::Uri) -> Failure {

@@ -319,6 +319,16 @@ pub(super) const NO_CONTROL: &str = "what is served is decided by the model repo
      change the repository, or let callers load and unload with the setting \
      allow-repository-control";
 
+/// Whether errors, warnings, information and details are logged.
+pub(super) fn logged() -> [bool; 4] {
+    [
+        tracing::enabled!(tracing::Level::ERROR),
+        tracing::enabled!(tracing::Level::WARN),
+        tracing::enabled!(tracing::Level::INFO),
+        tracing::enabled!(tracing::Level::DEBUG),
+    ]
+}
+
 /// Why there are no settings to change while the server runs.
 pub(super) const NO_SETTINGS: &str = "tracing and logging are not set by callers: the settings \
      log-level, log-format and access-log set them at the start";

@@ -95,7 +95,8 @@ fn a_wrong_method_is_told_the_right_ones() {
         assert_eq!((reply.status, &*reply.body), (204, ""), "{path}");
         assert_eq!(reply.headers["allow"], allow, "{path}");
     }
-    assert_eq!(service.send("POST", "/predict/", &[], b"[[1]]").status, 404);
+    assert_eq!(service.send("POST", "/predict/", &[], b"[[1]]").status, 405);
+    assert_eq!(service.get("/predict/").status, 404);
     assert_eq!(service.send("OPTIONS", "/nowhere", &[], b"").status, 404);
 }
 

@@ -142,11 +142,16 @@ def test_the_table_of_errors(stub):
         lambda: stub.CudaSharedMemoryStatus(service_pb2.CudaSharedMemoryStatusRequest()),
         lambda: stub.CudaSharedMemoryRegister(service_pb2.CudaSharedMemoryRegisterRequest()),
         lambda: stub.CudaSharedMemoryUnregister(service_pb2.CudaSharedMemoryUnregisterRequest()),
-        lambda: stub.TraceSetting(service_pb2.TraceSettingRequest()),
-        lambda: stub.LogSettings(service_pb2.LogSettingsRequest()),
+        lambda: stub.TraceSetting(service_pb2.TraceSettingRequest(settings={"trace_level": {"value": ["MAX"]}})),
+        lambda: stub.LogSettings(service_pb2.LogSettingsRequest(settings={"log_info": {"bool_param": False}})),
     ):
         error = refused(call)
         assert error.code() == grpc.StatusCode.UNIMPLEMENTED and error.details()
+
+
+def test_settings(client):
+    assert client.get_log_settings().settings["log_info"].bool_param
+    assert list(client.get_trace_settings().settings["trace_level"].value) == ["OFF"]
 
 
 def test_a_message_beyond_the_limit_is_refused(client):

@@ -181,7 +181,9 @@ def test_not_offered(service, client):
     with pytest.raises(InferenceServerException, match="classification"):
         client.infer("versions", [of(np.zeros(1, np.float32))], outputs=wanted)
     for path in ("/v2/logging", "/v2/trace/setting"):
-        assert ask(service, "GET", path)[0] == 501
+        assert ask(service, "POST", path, {})[0] == 405
+    assert client.get_log_settings()["log_info"] is True
+    assert client.get_trace_settings()["trace_level"] == ["OFF"]
 
 
 def test_large_integers_survive(service):

@@ -85,6 +85,22 @@ macro_rules! floats {
 }
 floats! { single, f32; double, f64; }
 
+/// Appends the string for the element at `index` of `tensor`, for which JSON
+/// has no number.
+pub fn write_special(tensor: &Tensor, index: usize, out: &mut Vec<u8>) {
+    fn at<T: Element + Into<f64>>(tensor: &Tensor, index: usize) -> f64 {
+        let elements = tensor.elements::<T>().unwrap_or_default();
+        elements.get(index).map_or(f64::NAN, |&e| e.into())
+    }
+    let value = match tensor.dtype() {
+        DType::F16 => at::<f16>(tensor, index),
+        DType::BF16 => at::<bf16>(tensor, index),
+        DType::F32 => at::<f32>(tensor, index),
+        _ => at::<f64>(tensor, index),
+    };
+    special(value, out);
+}
+
 #[cold]
 fn special(value: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(if value.is_nan() {

@@ -203,12 +203,48 @@ impl grpc_inference_service_server::GrpcInferenceService for Inference {
         no_shared_memory()
     }
 
-    async fn trace_setting(&self, _: Request<TraceSettingRequest>) -> Answer<TraceSettingResponse> {
-        no_settings()
+    async fn trace_setting(
+        &self,
+        request: Request<TraceSettingRequest>,
+    ) -> Answer<TraceSettingResponse> {
+        if !request.into_inner().settings.is_empty() {
+            return no_settings();
+        }
+        let off = trace_setting_response::SettingValue {
+            value: vec!["OFF".to_owned()],
+        };
+        Ok(Response::new(TraceSettingResponse {
+            settings: [("trace_level".to_owned(), off)].into(),
+        }))
     }
 
-    async fn log_settings(&self, _: Request<LogSettingsRequest>) -> Answer<LogSettingsResponse> {
-        no_settings()
+    async fn log_settings(
+        &self,
+        request: Request<LogSettingsRequest>,
+    ) -> Answer<LogSettingsResponse> {
+        use log_settings_response::{SettingValue, setting_value::ParameterChoice};
+        if !request.into_inner().settings.is_empty() {
+            return no_settings();
+        }
+        let [error, warning, info, verbose] = inference::logged();
+        let setting = |name: &str, value| {
+            let value = SettingValue {
+                parameter_choice: Some(value),
+            };
+            (name.to_owned(), value)
+        };
+        Ok(Response::new(LogSettingsResponse {
+            settings: [
+                setting("log_error", ParameterChoice::BoolParam(error)),
+                setting("log_warning", ParameterChoice::BoolParam(warning)),
+                setting("log_info", ParameterChoice::BoolParam(info)),
+                setting(
+                    "log_verbose_level",
+                    ParameterChoice::Uint32Param(verbose.into()),
+                ),
+            ]
+            .into(),
+        }))
     }
 }
 

@@ -16,12 +16,15 @@ pub(super) async fn index() -> Response {
             "links": {
                 "models": "/models",
                 "model": "/models/{model}",
-                "predict": "/predict/{n}",
+                "predict": "/predict/21",
                 "predict_by_model": "/predict/{model}/{n}",
                 "live": "/livez",
                 "ready": "/readyz",
                 "health": "/healthz",
                 "metrics": "/metrics",
+                "inference": "/v2",
+                "openapi": "/openapi.json",
+                "docs": "/docs",
             },
         }),
     )

@@ -40,6 +40,13 @@ pub(super) async fn get_default(
 ) -> Result<Response, Failure> {
     refuse_query(request.uri())?;
     let number = last_segment(request.uri())?;
+    if number.starts_with(char::is_alphabetic) && http.catalog.lease(&number, None).is_ok() {
+        return Err(Error::not_found(format!(
+            "there is no number after /predict/{number}/, which is a model: GET its number there, \
+             or POST its rows"
+        ))
+        .into());
+    }
     let lease = http.catalog.lease_default()?;
     let answer = predict_number(&lease, &number, request.headers()).await;
     Ok(served(&http, &lease, answer))
@@ -89,7 +96,7 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Instant>> {
     let text = value.to_str().map_err(|_| wrong())?;
     let (number, unit) = match text.strip_suffix("ms") {
         Some(number) => (number, 1e-3),
-        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+        None => (text.strip_suffix('s').ok_or_else(wrong)?, 1.0),
     };
     let seconds: f64 = number.trim().parse().map_err(|_| wrong())?;
     let wait = Duration::try_from_secs_f64(seconds * unit).map_err(|_| wrong())?;
@@ -111,8 +118,9 @@ async fn predict_number(lease: &Lease, number: &str, headers: &HeaderMap) -> Res
         out.extend_from_slice(b"{\"input\":");
         input.write_element(0, &mut out);
         out.extend_from_slice(b",\"prediction\":");
-        let one = |spec: &TensorSpec, output: &Output, out: &mut Vec<u8>| {
-            write_row(spec, output, 0, 1, out)
+        let one = |_: &TensorSpec, output: &Output, out: &mut Vec<u8>| {
+            write_row(output, 0, 1, out);
+            Ok(())
         };
         write_answer(lease, &answer, one, &mut out)?;
         out.extend_from_slice(b",\"model_version\":\"");
@@ -212,7 +220,7 @@ fn all_rows(count: usize) -> impl Fn(&TensorSpec, &Output, &mut Vec<u8>) -> Resu
         }
         for row in 0..count {
             out.push(if row == 0 { b'[' } else { b',' });
-            write_row(spec, output, row, count, out)?;
+            write_row(output, row, count, out);
         }
         out.push(b']');
         Ok(())

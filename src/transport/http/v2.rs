@@ -2,58 +2,182 @@
 
 mod arrival;
 mod infer;
+mod repository;
 mod request;
 mod response;
 
 use axum::{
-    Router,
-    body::Body,
     extract::State,
     response::Response,
     routing::{get, post},
 };
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::{
     Http,
-    answer::{Failure, json, json_of},
-    body,
+    answer::{Failure, json_of},
+    openapi::{Api, Operation, Schema},
     path::Segments,
 };
 use crate::{
-    catalog::{Control, Lease},
-    error::{Error, Result},
+    catalog::Lease,
+    error::Result,
     telemetry::Statistics,
     tensor::TensorSpec,
     transport::inference::{self, EXTENSIONS, PLATFORM, SERVER},
 };
 
-/// The routes under `/v2`.
-pub(super) fn routes() -> Router<Http> {
-    let model = "/v2/models/{model}";
-    let version = "/v2/models/{model}/versions/{version}";
-    Router::new()
-        .route("/v2", get(server))
-        .route("/v2/health/live", get(super::health::live))
-        .route("/v2/health/ready", get(super::health::ready))
-        .route(model, get(newest_metadata))
-        .route(version, get(metadata))
-        .route(&format!("{model}/ready"), get(newest_ready))
-        .route(&format!("{version}/ready"), get(ready))
-        .route(&format!("{model}/infer"), post(infer::newest))
-        .route(&format!("{version}/infer"), post(infer::version))
-        .route(&format!("{model}/config"), get(newest_config))
-        .route(&format!("{version}/config"), get(config))
-        .route("/v2/models/stats", get(all_statistics))
-        .route(&format!("{model}/stats"), get(model_statistics))
-        .route(&format!("{version}/stats"), get(statistics))
-        .route("/v2/repository/index", post(index))
-        .route("/v2/repository/models/{model}/load", post(load))
-        .route("/v2/repository/models/{model}/unload", post(unload))
-        .route("/v2/trace/setting", get(settings).post(settings))
-        .route("/v2/logging", get(settings).post(settings))
+/// The routes under `/v2`, and what is said of them.
+pub(super) fn api() -> Api {
+    let tag = "Open Inference Protocol";
+    let get_ = |summary| Operation::get(tag, summary);
+    let name = || json!({"type": "string", "minLength": 1});
+    let model = |o: Operation| o.path("model", "The model's name", name());
+    let version = |o: Operation| {
+        let semver = json!({"type": "string", "pattern": "^v[0-9]+\\.[0-9]+\\.[0-9]+$"});
+        model(o).path("version", "Its version: v1.2.3", semver)
+    };
+    let metadata_of = || get_("A model's metadata").ok("It", Schema::Metadata);
+    let ready_of = || get_("Whether a model is ready").ok("It is", Schema::ModelReady);
+    let config_of = || get_("A model's configuration").ok("It", Schema::Configuration);
+    let stats = |summary| get_(summary).ok("They", Schema::Statistics);
+    Api::new()
+        .route(
+            "/v2",
+            get(server),
+            [get_("The server's metadata").ok("It", Schema::Server)],
+        )
+        .route(
+            "/v2/health/live",
+            get(super::health::live),
+            [get_("Whether the server is alive").ok("It is", Schema::Stage)],
+        )
+        .route(
+            "/v2/health/ready",
+            get(super::health::ready),
+            [super::stages(
+                get_("Whether the server is ready"),
+                Schema::Stage,
+            )],
+        )
+        .route(
+            "/v2/models/{model}",
+            get(newest_metadata),
+            [model(metadata_of())],
+        )
+        .route(
+            "/v2/models/{model}/versions/{version}",
+            get(metadata),
+            [version(metadata_of())],
+        )
+        .route(
+            "/v2/models/{model}/ready",
+            get(newest_ready),
+            [model(ready_of())],
+        )
+        .route(
+            "/v2/models/{model}/versions/{version}/ready",
+            get(ready),
+            [version(ready_of())],
+        )
+        .route(
+            "/v2/models/{model}/infer",
+            post(infer::newest),
+            [model(infers(tag))],
+        )
+        .route(
+            "/v2/models/{model}/versions/{version}/infer",
+            post(infer::version),
+            [version(infers(tag))],
+        )
+        .route(
+            "/v2/models/{model}/config",
+            get(newest_config),
+            [model(config_of())],
+        )
+        .route(
+            "/v2/models/{model}/versions/{version}/config",
+            get(config),
+            [version(config_of())],
+        )
+        .route(
+            "/v2/models/stats",
+            get(all_statistics),
+            [stats("Statistics of every version")],
+        )
+        .route(
+            "/v2/models/{model}/stats",
+            get(model_statistics),
+            [model(stats("Statistics of a model's versions"))],
+        )
+        .route(
+            "/v2/models/{model}/versions/{version}/stats",
+            get(statistics),
+            [version(stats("Statistics of a version"))],
+        )
+        .route(
+            "/v2/repository/index",
+            post(repository::index),
+            [Operation::post(tag, "Every version and its state")
+                .body(
+                    false,
+                    &[("application/json", Schema::IndexRequest.reference())],
+                )
+                .ok("They", Schema::RepositoryIndex)],
+        )
+        .route(
+            "/v2/repository/models/{model}/load",
+            post(repository::load),
+            [
+                model(Operation::post(tag, "Loads a model, where callers may"))
+                    .ok("It is loaded", Schema::Nothing),
+            ],
+        )
+        .route(
+            "/v2/repository/models/{model}/unload",
+            post(repository::unload),
+            [
+                model(Operation::post(tag, "Unloads a model, where callers may"))
+                    .ok("It is unloaded", Schema::Nothing),
+            ],
+        )
+        .route(
+            "/v2/trace/setting",
+            get(tracing),
+            [get_("Trace settings: it is off").ok("They", Schema::Settings)],
+        )
+        .route(
+            "/v2/logging",
+            get(logging),
+            [get_("Log settings, which are set at the start").ok("They", Schema::Settings)],
+        )
+}
+
+fn infers(tag: &'static str) -> Operation {
+    let binary = json!({"type": "string", "format": "binary"});
+    Operation::post(tag, "Infers")
+        .description(
+            "Tensors come as JSON, or as raw bytes after it: then the header \
+             Inference-Header-Content-Length is the length of the JSON, and each such tensor has \
+             the parameter binary_data_size. With 0 there, the whole body is the tensor of the \
+             only input. The parameter binary_data_output asks for raw outputs, and timeout says \
+             after how many microseconds the answer is of no more use. Bodies may be compressed \
+             both ways, by gzip or deflate.",
+        )
+        .body(
+            true,
+            &[("application/json", Schema::InferRequest.reference())],
+        )
+        .answer(
+            200,
+            "The outputs; binary ones follow the JSON",
+            &[
+                ("application/json", Schema::InferResponse.reference()),
+                ("application/octet-stream", binary),
+            ],
+        )
 }
 
 /// The server's metadata.
@@ -227,55 +351,23 @@ fn count<'a>(servables: impl Iterator<Item = &'a crate::catalog::Servable>) -> R
     json_of(StatusCode::OK, &json!({ "model_stats": statistics }))
 }
 
-#[derive(Deserialize, Default)]
-struct IndexRequest {
-    #[serde(default)]
-    ready: bool,
+/// There is no tracing of requests, and these say so in Triton's words.
+async fn tracing() -> Response {
+    let off = json!({
+        "trace_level": ["OFF"], "trace_rate": "0", "trace_count": "-1", "log_frequency": "0",
+        "trace_file": "", "trace_mode": "triton",
+    });
+    json_of(StatusCode::OK, &off)
 }
 
-async fn index(State(http): State<Http>, body: Body) -> Answer {
-    let body = body::read(body, http.limits).await?;
-    let asked = if body.is_empty() {
-        IndexRequest::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|e| {
-            Error::invalid(format!(
-                "the body is not of the form {{\"ready\": true}}, nor empty: {e}"
-            ))
-        })?
-    };
-    let states = http.catalog.states();
-    let listed: Vec<Value> = states
-        .iter()
-        .filter(|s| !asked.ready || s.state == crate::catalog::State::Ready)
-        .map(|s| {
-            json!({
-                "name": &*s.name,
-                "version": s.version,
-                "state": s.state.name(),
-                "reason": s.reason.as_deref().unwrap_or_default(),
-            })
-        })
-        .collect();
-    Ok(json_of(StatusCode::OK, &listed))
-}
-
-async fn load(State(http): State<Http>, Segments(model): Segments<String>) -> Answer {
-    control(&http)?.load(model).await?;
-    Ok(json(StatusCode::OK, "{}"))
-}
-
-async fn unload(State(http): State<Http>, Segments(model): Segments<String>) -> Answer {
-    control(&http)?.unload(model).await?;
-    Ok(json(StatusCode::OK, "{}"))
-}
-
-fn control(http: &Http) -> Result<&Control> {
-    http.control
-        .as_ref()
-        .ok_or_else(|| Error::unsupported(inference::NO_CONTROL))
-}
-
-async fn settings() -> Failure {
-    Error::unsupported(inference::NO_SETTINGS).into()
+/// What is logged, in Triton's words.
+async fn logging() -> Response {
+    let [error, warning, info, verbose] = inference::logged();
+    json_of(
+        StatusCode::OK,
+        &json!({
+            "log_file": "", "log_error": error, "log_warning": warning, "log_info": info,
+            "log_verbose_level": u8::from(verbose), "log_format": "default",
+        }),
+    )
 }

@@ -2,33 +2,25 @@
 
 use crate::{
     engine::{MapKey, Output},
-    error::{Error, Result},
-    tensor::TensorSpec,
+    tensor::json::write_special,
 };
 
 /// Appends row `row` of `output` as JSON: one value, an array of them, or an
 /// object by the keys of a map.
-///
-/// # Errors
-/// `Unsupported` names an output that holds NaN or an infinity, for which
-/// JSON has no number.
+/// NaN and the infinities, for which JSON has no numbers, are the strings of the
+/// protocol: `"NaN"`, `"Infinity"`, `"-Infinity"`.
 pub(in crate::transport::http) fn write_row(
-    spec: &TensorSpec,
     output: &Output,
     row: usize,
     rows: usize,
     out: &mut Vec<u8>,
-) -> Result<()> {
+) {
     let width = output.tensor.len().checked_div(rows).unwrap_or(0);
     let write = |index: usize, out: &mut Vec<u8>| {
-        if output.tensor.write_element(row * width + index, out) {
-            return Ok(());
+        let index = row * width + index;
+        if !output.tensor.write_element(index, out) {
+            write_special(&output.tensor, index, out);
         }
-        Err(Error::unsupported(format!(
-            "the output \"{}\" is NaN or infinite, which JSON numbers can't say; /v2/models \
-             answers it",
-            spec.name
-        )))
     };
     if let Some(keys) = &output.keys {
         for (index, key) in keys.iter().enumerate() {
@@ -39,13 +31,13 @@ pub(in crate::transport::http) fn write_row(
             };
             let _ = serde_json::to_writer(&mut *out, &name);
             out.push(b':');
-            write(index, out)?;
+            write(index, out);
         }
         if keys.is_empty() {
             out.push(b'{');
         }
         out.push(b'}');
-        return Ok(());
+        return;
     }
     let is_single =
         output.tensor.shape().len() <= 1 || (output.tensor.shape().len() == 2 && width == 1);
@@ -57,8 +49,7 @@ pub(in crate::transport::http) fn write_row(
         if index > 0 {
             out.push(b',');
         }
-        write(index, out)?;
+        write(index, out);
     }
     out.push(b']');
-    Ok(())
 }

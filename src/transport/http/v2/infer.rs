@@ -219,6 +219,11 @@ fn raw(signature: &Signature, raw: Bytes) -> Result<(Request, Tensors)> {
              the model has several: send their JSON first",
         ));
     };
+    if raw.is_empty() {
+        return Err(Error::invalid(
+            "the body is empty, and Inference-Header-Content-Length says that it is a tensor",
+        ));
+    }
     let mut request = Request::default();
     request
         .parameters
@@ -268,7 +273,7 @@ fn aligned(raw: Bytes, dtype: DType) -> Bytes {
 fn schedule(parameters: &Parameters, inputs: Tensors) -> Result<scheduler::Request> {
     let number = |name: &str, most: u64| match parameters.get(name) {
         None => Ok(0),
-        Some(value) => value.as_u64().filter(|n| *n <= most).ok_or_else(|| {
+        Some(value) => whole(value).filter(|n| *n <= most).ok_or_else(|| {
             Error::invalid(format!(
                 "the parameter {name} is not an integer from 0 to {most}"
             ))
@@ -279,6 +284,20 @@ fn schedule(parameters: &Parameters, inputs: Tensors) -> Result<scheduler::Reque
         inputs,
         deadline: inference::deadline(number("timeout", u64::MAX)?),
         priority: u32::try_from(priority).unwrap_or(0),
+    })
+}
+
+/// An integer, however it is written: 5, 5.0.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be integral and in range"
+)]
+fn whole(value: &Value) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    value.as_u64().or_else(|| {
+        let number = value.as_f64()?;
+        (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
     })
 }
 
