@@ -136,6 +136,17 @@ def test_labels_and_configuration(world):
     assert config["Entrypoint"] == ["/usr/local/bin/modelship"] and config["Cmd"] == ["serve"]
 
 
+def test_another_commit_gives_another_label(world):
+    """buildah's cache would give the last commit's: nothing but the commit has changed."""
+    loop.git("commit", "--quiet", "--allow-empty", "--message", "Nothing", cwd=world.tree)
+    commit = loop.git("rev-parse", "HEAD", cwd=world.tree)
+    world.build()
+    config = world.registry.config("modelship", commit)["config"]
+    assert config["Labels"]["org.opencontainers.image.revision"] == commit
+    assert f"MODELSHIP_COMMIT={commit}" in config["Env"]
+    loop.git("reset", "--quiet", "--hard", world.first, cwd=world.tree)
+
+
 def test_the_same_commit_gives_the_same_bytes(world):
     again = image.build(world.tree, world.image, "again", "--no-cache", push=True, authfile=world.registry.authfile)
     assert again == world.digest
