@@ -18,10 +18,7 @@ import pytest
 import image
 from manifests import ROOT, settings
 
-pytestmark = [
-    pytest.mark.needs("docker-registry", "skopeo", "htpasswd", "openssl"),
-    pytest.mark.xdist_group("doctor"),
-]
+pytestmark = pytest.mark.needs("docker-registry", "skopeo", "htpasswd", "openssl")
 
 CARD = {
     "name": "linear",
