@@ -34,6 +34,20 @@ class Case:
             names = [name for name in names if name not in initialized]
         return [(name, value) for name, value in zip(names, values) if value is not None]
 
+    def write(self, folder: Path):
+        """Writes the data sets into `folder`, in ONNX's own form."""
+        names = [i.name for i in self.model.graph.input]
+        for number, (inputs, outputs) in enumerate(self.data_sets):
+            data = folder / f"test_data_set_{number}"
+            data.mkdir(parents=True)
+            given = dict(self.inputs(inputs))
+            sides = (("input", [given.get(name) for name in names]), ("output", outputs))
+            for side, values in sides:
+                for index, value in enumerate(values):
+                    if isinstance(value, np.ndarray):
+                        path = data / f"{side}_{index}.pb"
+                        path.write_bytes(numpy_helper.from_array(value).SerializeToString())
+
     @property
     def output_names(self) -> list[str]:
         return [o.name for o in self.model.graph.output]

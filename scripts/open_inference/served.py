@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -46,11 +47,33 @@ def add(models: Path, name: str, model: onnx.ModelProto, version: str = "v1.0.0"
     return folder
 
 
+def add_by_command(models: Path, name: str, model: onnx.ModelProto, cases: Path | None = None) -> str:
+    """Adds `model` as a person would, by `modelship add`; gives why it was refused, or nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        file.write_bytes(model.SerializeToString())
+        given = [f"--cases={cases}"] if cases else []
+        done = subprocess.run(
+            [binary(), "add", file, f"--name={name}", "--version=v1.0.0", f"--models={models}", *given],
+            cwd=ROOT,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode == 0:
+        return ""
+    return " ".join((done.stderr or done.stdout).split()) or f"exit status {done.returncode}"
+
+
+def _environment() -> dict:
+    """This process's environment, less the settings of a service."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("MODELSHIP_")}
+
+
 class Server:
     """A running service; leaving the context ends it."""
 
     def __init__(self, models: Path, *flags: str):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("MODELSHIP_")}
         self.process = subprocess.Popen(
             [
                 binary(),
@@ -60,7 +83,7 @@ class Server:
                 "--log-format=json",
                 *flags,
             ],
-            env=environment,
+            env=_environment(),
             cwd=ROOT,
             stderr=subprocess.PIPE,
             text=True,
