@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from measure import Cell, Matrix
-from systems import ASYNC, BARE, ENGINE, MODELSHIP
+from systems import ASYNC, BARE, ENGINE, MODELSHIP, PLAIN
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def of_matrix(matrix: Matrix) -> list[Figure]:
     def cell(workload: str, form: str, connections: int, system) -> Cell:
         return Cell(workload, form, connections, system.name)
 
-    ours, bare, peer = (cell("linear", "get", 32, system) for system in (MODELSHIP, BARE, ASYNC))
+    ours, bare, peer, plain = (cell("linear", "get", 32, system) for system in (MODELSHIP, BARE, ASYNC, PLAIN))
     alone, alone_bare = (cell("linear", "get", 1, system) for system in (MODELSHIP, BARE))
     found = [
         Figure(
@@ -68,8 +68,16 @@ def of_matrix(matrix: Matrix) -> list[Figure]:
             matrix.ratio(ours, bare, "server_cpu_us"),
         ),
         Figure(
+            "cpu_to_plain",
+            "the same, ratio to FastAPI + onnxruntime (async) on plain uvicorn",
+            1 / 15,
+            1 / 20,
+            True,
+            matrix.ratio(ours, plain, "server_cpu_us"),
+        ),
+        Figure(
             "cpu_to_peer",
-            "/predict/21, 32 connections: server CPU per request, ratio to FastAPI + onnxruntime (async)",
+            "the same, ratio to FastAPI + onnxruntime (async) on uvicorn with uvloop and httptools",
             1 / 15,
             1 / 20,
             True,

@@ -11,7 +11,7 @@ from pathlib import Path
 import systems
 import workloads
 from load import Asked, Refused, faults, run
-from systems import ASYNC, BARE, ENGINE, MODELSHIP, SERVERS, THREADS, Server, System
+from systems import BARE, ENGINE, MODELSHIP, PEERS, PLAIN, SERVERS, Server, System
 from workloads import FORMS, Workload
 
 
@@ -73,11 +73,10 @@ class Matrix:
         self.progress.say(f"{workload.name}: starting the servers")
         folder = workload.folder(self.models)
         log = self.scratch / workload.name
-        servers = {
-            MODELSHIP: systems.modelship(Path(f"{log}-modelship.log"), folder.parent, "--watch", "off"),
-            ASYNC: systems.peer(ASYNC, Path(f"{log}-async.log"), folder),
-            THREADS: systems.peer(THREADS, Path(f"{log}-threads.log"), folder),
-        }
+        servers = {MODELSHIP: systems.modelship(Path(f"{log}-modelship.log"), folder.parent, "--watch", "off")}
+        for system in PEERS:
+            if any(serves(system, workload, form) for form in workload.forms):
+                servers[system] = systems.peer(system, Path(f"{log}-{system.name}.log"), folder)
         for server in servers.values():
             stack.callback(server.stop)
         for server in servers.values():
@@ -86,8 +85,8 @@ class Matrix:
 
     def ask(self, workload, form, servers, inputs, expected, asked, stack: ExitStack) -> None:
         """Finds out what each server answers in `form`, and whether that is right."""
-        for system in (MODELSHIP, ASYNC, THREADS):
-            if system.is_peer and form not in ("get", "rows") and (workload.name, form) != ("resnet50", "binary"):
+        for system in servers:
+            if not serves(system, workload, form):
                 continue
             request = workloads.request(form, workload.name, inputs, system.is_peer)
             stem = self.scratch / f"{workload.name}-{form}-{system.name}"
@@ -207,6 +206,13 @@ class Matrix:
                 row["median"] = {"rows_per_second": self.median(cell, "rows_per_second")}
             rows.append(row)
         return rows
+
+
+def serves(system: System, workload: Workload, form: str) -> bool:
+    """Whether `system` is asked in `form`: the peers have no protocol, and the plain one is there for one figure."""
+    if system is PLAIN:
+        return form == "get"
+    return not system.is_peer or form in ("get", "rows") or (workload.name, form) == ("resnet50", "binary")
 
 
 def reach(figures: dict, path: tuple[str, ...]) -> float:

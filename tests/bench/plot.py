@@ -5,23 +5,24 @@ from html import escape
 import report
 from figures import of_limit
 from measure import Cell, Matrix
-from systems import ASYNC, BARE, MODELSHIP, SERVERS, THREADS
+from systems import ASYNC, BARE, MODELSHIP, PLAIN, SERVERS, THREADS
 from workloads import WORKLOADS
 
 WIDTH, HEIGHT = 880, 560
-CLASSES = {BARE.name: "limit", MODELSHIP.name: "ours", ASYNC.name: "peer", THREADS.name: "other"}
+CLASSES = {BARE.name: "limit", MODELSHIP.name: "ours", ASYNC.name: "peer", THREADS.name: "other", PLAIN.name: "plain"}
 SHORT = {
     BARE.name: "bare axum",
     MODELSHIP.name: "modelship",
     ASYNC.name: "FastAPI async",
     THREADS.name: "FastAPI threads",
+    PLAIN.name: "plain uvicorn",
 }
 
 # Plain rules rather than variables, which not every viewer of SVG knows.
 LIGHT = {"paper": "#ffffff", "ink": "#1f2328", "quiet": "#59636e", "line": "#d1d9e0"}
-LIGHT |= {"ours": "#0969da", "limit": "#8c959f", "peer": "#bc4c00", "other": "#d4a72c"}
+LIGHT |= {"ours": "#0969da", "limit": "#8c959f", "peer": "#bc4c00", "other": "#d4a72c", "plain": "#8250df"}
 DARK = {"paper": "#0d1117", "ink": "#f0f6fc", "quiet": "#9198a1", "line": "#3d444d"}
-DARK |= {"ours": "#4493f8", "limit": "#6e7681", "peer": "#db6d28", "other": "#d29922"}
+DARK |= {"ours": "#4493f8", "limit": "#6e7681", "peer": "#db6d28", "other": "#d29922", "plain": "#ab7df8"}
 
 
 def style() -> str:
@@ -80,7 +81,7 @@ def cpu(matrix: Matrix, x: float, y: float) -> list[str]:
     for place, (system, value) in enumerate(found.items()):
         if value is None:
             continue
-        top = y + 52 + place * 46
+        top = y + 52 + place * 42
         length = 250 * value / largest
         parts += [
             label(x, top + 16, SHORT[system]),

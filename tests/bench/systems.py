@@ -31,9 +31,11 @@ BARE = System("bare", "bare axum route")
 MODELSHIP = System("modelship", "modelship")
 ASYNC = System("fastapi-async", "FastAPI + onnxruntime, async", is_peer=True)
 THREADS = System("fastapi-threads", "FastAPI + onnxruntime, threads", is_peer=True)
+PLAIN = System("fastapi-plain", "FastAPI + onnxruntime, async, plain uvicorn", is_peer=True)
 ENGINE = System("engine", "the engine's own loop")
 
-SERVERS = (BARE, MODELSHIP, ASYNC, THREADS)
+PEERS = (ASYNC, THREADS, PLAIN)
+SERVERS = (BARE, MODELSHIP, *PEERS)
 
 
 class ServerFailed(Exception):
@@ -119,14 +121,20 @@ def modelship(log: Path, repository: Path, *arguments: str) -> Server:
 
 
 def peer(system: System, log: Path, model: Path) -> Server:
-    """FastAPI with a worker for each processor, on uvicorn's fastest parts, and no access log."""
+    """FastAPI on uvicorn's fastest parts, with a worker for each processor and no access log.
+
+    The plain one is what `pip install fastapi uvicorn` gives and how it starts: asyncio, h11, and one worker. With
+    several, uvicorn's sockets under asyncio lack TCP_NODELAY, and each answer waits 40 ms.
+    """
     port = free_port()
-    workers = len(os.sched_getaffinity(0))
     command = [sys.executable, "-m", "uvicorn", "peer:app", "--app-dir", str(HERE)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
-    command += ["--loop", "uvloop", "--http", "httptools", "--timeout-keep-alive", "600"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--timeout-keep-alive", "600"]
     command += ["--no-access-log", "--log-level", "warning"]
-    environment = {"PEER_MODEL": str(model), "PEER_HANDLERS": system.name.removeprefix("fastapi-")}
+    if system is PLAIN:
+        command += ["--loop", "asyncio", "--http", "h11"]
+    else:
+        command += ["--loop", "uvloop", "--http", "httptools", "--workers", str(len(os.sched_getaffinity(0)))]
+    environment = {"PEER_MODEL": str(model), "PEER_HANDLERS": "threads" if system is THREADS else "async"}
     return start(system, command, port, log, environment, ready="/openapi.json")
 
 

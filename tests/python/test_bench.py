@@ -95,7 +95,13 @@ def test_the_plot_is_an_image_with_the_measured_numbers():
     rounds = {
         Cell("linear", "get", n, system): [outcome(50_000 / cpu, cpu=cpu)]
         for n in (1, 32, 128)
-        for system, cpu in (("bare", 8.25), ("modelship", 9.75), ("fastapi-async", 150.0), ("fastapi-threads", 280.0))
+        for system, cpu in (
+            ("bare", 8.25),
+            ("modelship", 9.75),
+            ("fastapi-async", 150.0),
+            ("fastapi-threads", 280.0),
+            ("fastapi-plain", 170.0),
+        )
     }
     record = {"date": "today", "machine": {"processors": 2, "cpu": "A & B"}} | {
         "versions": dict.fromkeys(("modelship", "onnxruntime", "fastapi", "uvicorn", "uvloop", "python"), "1")
