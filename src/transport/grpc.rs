@@ -21,7 +21,7 @@ use self::{proto::grpc_inference_service_server::GrpcInferenceServiceServer, ser
 use super::{limits::Limits, readiness::Readiness};
 use crate::{
     catalog::{Catalog, Control},
-    error::Error,
+    error::{Error, Result},
     transport::status,
 };
 
@@ -88,6 +88,15 @@ pub fn router(context: Context) -> Result<Router, tonic_reflection::server::Erro
             reflection().build_v1alpha()?,
         )
         .with_state(context))
+}
+
+/// Whether `message`, which comes in pieces of `size` bytes, is an inference
+/// request.
+///
+/// # Errors
+/// `Invalid` where it is not.
+pub fn check_message(message: &[u8], size: usize) -> Result<()> {
+    wire::decode::<proto::ModelInferRequest>(message.chunks(size.max(1))).map(drop)
 }
 
 /// What the caller reads of `error`.

@@ -29,7 +29,7 @@ use self::openapi::{Api, Operation, Schema};
 use super::{limits::Limits, readiness::Readiness};
 use crate::{
     catalog::{Catalog, Control},
-    error::Error,
+    error::{Error, Result},
     telemetry::Metrics,
 };
 
@@ -75,6 +75,34 @@ pub fn router(http: Http) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(http)
+}
+
+/// Whether `json` is an inference request, its binary tensors aside.
+///
+/// # Errors
+/// `Invalid`, with what is wrong and where.
+pub fn check_request(json: &str) -> Result<()> {
+    v2::check(json)
+}
+
+/// How many bytes the `body` holds that was compressed so: at most `limit`.
+///
+/// # Errors
+/// `Invalid` where it was not, `TooLarge` beyond the limit, `Unsupported` for
+/// another way.
+pub fn check_compressed(encoding: &str, body: &[u8], limit: usize) -> Result<usize> {
+    let mut headers = ::http::HeaderMap::new();
+    if let Ok(value) = encoding.parse() {
+        headers.insert(::http::header::CONTENT_ENCODING, value);
+    }
+    let limits = Limits {
+        body: limit,
+        body_timeout: std::time::Duration::ZERO,
+    };
+    match encoding::Encoding::of(&headers)? {
+        None => Ok(body.len()),
+        Some(encoding) => encoding.decode(body, limits).map(|body| body.len()),
+    }
 }
 
 /// The routes, and what is said of them.

@@ -15,6 +15,7 @@ mod check;
 mod checkout;
 mod diff;
 mod drain;
+mod fuzz;
 mod health;
 mod hostile;
 mod hot_swap;

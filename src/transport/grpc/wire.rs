@@ -92,17 +92,14 @@ impl Messages {
         if !self.fill(length).await? {
             return Err(cut());
         }
-        let wrong = |e: prost::DecodeError| {
-            Error::invalid(format!("the message is not the protobuf of this call: {e}"))
-        };
         match is_compressed {
             0 => {
                 // What a message that can't be read leaves is dropped with it.
-                M::decode(self.frames.split(length)).map_err(wrong)
+                M::decode(self.frames.split(length)).map_err(|e| undecodable(&e))
             }
             1 if self.is_gzip => {
                 let compressed = self.frames.copy_to_bytes(length);
-                M::decode(gunzip(&compressed, self.limits)?).map_err(wrong)
+                M::decode(gunzip(&compressed, self.limits)?).map_err(|e| undecodable(&e))
             }
             _ => Err(Error::invalid(
                 "a message is compressed, and grpc-encoding does not say how",
@@ -124,6 +121,26 @@ impl Messages {
         }
         Ok(true)
     }
+}
+
+/// The message that `pieces` are.
+///
+/// # Errors
+/// `Invalid` where they are none.
+pub(super) fn decode<'p, M: Message + Default>(
+    pieces: impl Iterator<Item = &'p [u8]>,
+) -> Result<M> {
+    let mut frames = Frames::default();
+    for piece in pieces {
+        frames.push(Bytes::copy_from_slice(piece));
+    }
+    M::decode(frames).map_err(|e| undecodable(&e))
+}
+
+fn undecodable(error: &prost::DecodeError) -> Error {
+    Error::invalid(format!(
+        "the message is not the protobuf of this call: {error}"
+    ))
 }
 
 fn gunzip(compressed: &[u8], limits: Limits) -> Result<Bytes> {

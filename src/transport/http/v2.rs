@@ -29,6 +29,11 @@ use crate::{
     transport::inference::{self, EXTENSIONS, PLATFORM, SERVER},
 };
 
+/// Whether `json` is an inference request.
+pub(super) fn check(json: &str) -> Result<()> {
+    request::Request::read(json).map(drop)
+}
+
 /// The routes under `/v2`, and what is said of them.
 pub(super) fn api() -> Api {
     let tag = "Open Inference Protocol";

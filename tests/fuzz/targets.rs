@@ -1,0 +1,79 @@
+//! What each fuzz target does with bytes from anywhere. None may panic, and
+//! what is read must be written and read again as the same.
+
+#![allow(dead_code, reason = "each fuzz target uses one of them")]
+
+use bytes::Bytes;
+use modelship::{
+    tensor::{
+        DType, Shape, Tensor,
+        json::{read_data, write_data},
+        read_raw, write_raw,
+    },
+    transport::{grpc, http},
+};
+
+/// A datatype and a shape of the first bytes, and the rest.
+fn tensor(bytes: &[u8]) -> Option<(DType, Shape, &[u8])> {
+    let (&[kind, rank], rest) = bytes.split_first_chunk::<2>()?;
+    let dtype = DType::ALL[usize::from(kind) % DType::ALL.len()];
+    let (dims, rest) = rest.split_at_checked(usize::from(rank % 5))?;
+    let dims: Vec<usize> = dims.iter().map(|&d| usize::from(d % 16)).collect();
+    Some((dtype, Shape::new(&dims), rest))
+}
+
+fn json(tensor: &Tensor) -> String {
+    let mut out = Vec::new();
+    write_data(tensor, &mut out);
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+/// The data of a tensor in JSON.
+pub fn json_data(bytes: &[u8]) {
+    let Some((dtype, shape, rest)) = tensor(bytes) else {
+        return;
+    };
+    let Ok(text) = std::str::from_utf8(rest) else {
+        return;
+    };
+    if let Ok(tensor) = read_data("x", dtype, shape.clone(), text) {
+        let written = json(&tensor);
+        let back = read_data("x", dtype, shape, &written).expect(&written);
+        assert_eq!(json(&back), written);
+    }
+}
+
+/// The raw bytes of a tensor.
+pub fn raw_tensor(bytes: &[u8]) {
+    let Some((dtype, shape, rest)) = tensor(bytes) else {
+        return;
+    };
+    let raw = Bytes::copy_from_slice(rest);
+    if let Ok(tensor) = read_raw("x", dtype, shape, raw.clone()) {
+        assert_eq!(write_raw(&tensor).expect("short"), raw);
+    }
+}
+
+/// An inference request in JSON.
+pub fn infer_request(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = http::check_request(text);
+    }
+}
+
+/// The message of an inference call.
+pub fn grpc_message(bytes: &[u8]) {
+    let Some((&cut, message)) = bytes.split_first() else {
+        return;
+    };
+    let _ = grpc::check_message(message, usize::from(cut));
+}
+
+/// A compressed body.
+pub fn compressed_body(bytes: &[u8]) {
+    for encoding in ["gzip", "deflate"] {
+        if let Ok(body) = http::check_compressed(encoding, bytes, 1 << 16) {
+            assert!(body <= 1 << 16);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The short run of the fuzz targets: each file of their corpora, and what is
+//! near to it.
+
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use std::{fs, path::Path};
+
+/// For each file of the corpus.
+const NEAR: u64 = 300;
+
+fn replay(name: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
+    let mut count = 0;
+    for file in fs::read_dir(folder.join(name)).unwrap() {
+        let bytes = fs::read(file.unwrap().path()).unwrap();
+        target(&bytes);
+        count += 1;
+        let mut state = 0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64;
+        for _ in 0..NEAR {
+            target(&near(&bytes, &mut state));
+        }
+    }
+    assert!(count > 2, "the corpus of {name} is missing");
+}
+
+/// `bytes` with a few of them changed, taken out, put in or doubled.
+fn near(bytes: &[u8], state: &mut u64) -> Vec<u8> {
+    let mut next = |below: usize| {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        usize::try_from(*state % below.max(1) as u64).unwrap()
+    };
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=next(4) {
+        let at = next(bytes.len());
+        match next(4) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << next(8),
+            1 if at < bytes.len() => drop(bytes.remove(at)),
+            2 => bytes.insert(at, b"[]{},:\"\\0-e.\xff\x00"[next(14)]),
+            _ => {
+                let end = at + next(bytes.len() - at);
+                let piece = bytes[at..end].to_vec();
+                bytes.extend(piece);
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn json_data() {
+    replay("json_data", targets::json_data);
+}
+
+#[test]
+fn infer_request() {
+    replay("infer_request", targets::infer_request);
+}
+
+#[test]
+fn raw_tensor() {
+    replay("raw_tensor", targets::raw_tensor);
+}
+
+#[test]
+fn grpc_message() {
+    replay("grpc_message", targets::grpc_message);
+}
+
+#[test]
+fn compressed_body() {
+    replay("compressed_body", targets::compressed_body);
+}
