@@ -75,7 +75,7 @@ class GitRemote:
             "REMOTE_USER": "release",
             "REMOTE_ADDR": request.client_address[0],
         }
-        body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        body = b"".join(pieces(request))
         done = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True)
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
@@ -89,6 +89,17 @@ class GitRemote:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+
+def pieces(request: BaseHTTPRequestHandler):
+    """The body: of a known length, or in chunks, as git sends what is larger than a mebibyte."""
+    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        yield request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        return
+    while size := int(request.rfile.readline().split(b";")[0], 16):
+        yield request.rfile.read(size)
+        request.rfile.readline()
+    request.rfile.readline()
 
 
 # --- changes of a model, in a working tree
