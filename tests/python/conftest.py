@@ -31,8 +31,12 @@ def service(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def modelship(root) -> Path:
-    """The folder of the binary, built from this tree."""
-    subprocess.run(["cargo", "build", "--locked", "--quiet"], cwd=root, check=True)
+    """The folder of the binary, built from this tree.
+
+    As scripts/test has built it just before: cargo build alone would choose other features of the
+    dependencies, without those that only tests ask for, and compile them all again.
+    """
+    subprocess.run(["cargo", "test", "--no-run", "--locked", "--quiet"], cwd=root, check=True)
     return Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "debug"
 
 
