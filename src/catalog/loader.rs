@@ -10,13 +10,15 @@ use super::{
 use crate::{
     engine::{Engine, EngineError, Model, Threads},
     repository::{self, Candidate, Problem, VerifiedModel},
-    scheduler::{Host, Placement, Plan, Scheduler, Settings},
+    scheduler::{Host, Plan, Scheduler, Settings},
     telemetry::Metrics,
 };
 
-/// Graphs up to this size are first loaded for one thread, larger ones for
-/// all: what the measurement then chooses is seldom the other.
-const SMALL_GRAPH: usize = 4 << 20;
+/// Threads inside one run, unless set. An instance for each processor, each of
+/// one thread, answers more requests than one instance that has to bring its
+/// threads together after every operator; a model whose single run must be
+/// short sets `intra_threads`.
+const INTRA_THREADS: usize = 1;
 
 /// Why a candidate did not become a servable.
 #[derive(Debug, thiserror::Error)]
@@ -117,44 +119,13 @@ impl Loader {
         })
     }
 
-    /// Loads the model for as many threads as suit it, and proves it.
+    /// Loads the model, proves it and chooses how to schedule it.
     fn plan(
         &self,
         verified: &VerifiedModel,
         settings: &Settings,
     ) -> Result<(Arc<dyn Model>, Plan), Unfit> {
-        let guess = match (settings.intra_threads, settings.placement) {
-            (Some(threads), _) => threads.max(1),
-            (None, Placement::Inline) => 1,
-            (None, _) if verified.bytes.graph.len() <= SMALL_GRAPH => 1,
-            (None, _) => self.host.cpus,
-        };
-        let (model, mut plan) = self.try_with(verified, settings, guess)?;
-        let fitting = match (settings.intra_threads, plan.placement) {
-            (Some(_), _) => guess,
-            (None, Placement::Inline) => 1,
-            (None, _) => self.host.cpus,
-        };
-        if fitting == guess {
-            return Ok((model, plan));
-        }
-        drop(model);
-        let settled = Settings {
-            placement: plan.placement,
-            ..settings.clone()
-        };
-        let reason = std::mem::take(&mut plan.placement_reason);
-        let (model, mut plan) = self.try_with(verified, &settled, fitting)?;
-        plan.placement_reason = reason;
-        Ok((model, plan))
-    }
-
-    fn try_with(
-        &self,
-        verified: &VerifiedModel,
-        settings: &Settings,
-        intra: usize,
-    ) -> Result<(Arc<dyn Model>, Plan), Unfit> {
+        let intra = settings.intra_threads.unwrap_or(INTRA_THREADS).max(1);
         let model = self.engine.load(&verified.bytes, Threads { intra })?;
         let signature = model.signature();
         let mut session = model.session()?;

@@ -134,7 +134,7 @@ settings! {
             |config, text| config.scheduling.max_queue_delay = units::duration(text)?.into();
         "instances" "N", "How many instances run each model at once",
             |config, text| config.scheduling.instances = Some(values::count(text, 1..=1024)?);
-        "intra-threads" "N", "Threads inside one run of a model",
+        "intra-threads" "N", "Threads inside one run of a model; without it one, with an instance for each CPU",
             |config, text| config.scheduling.intra_threads = Some(values::count(text, 1..=1024)?);
         "placement" "WHERE" = "auto", "Where models run: inline on the event loops, on threads of their own, or auto, as the warm-up measures",
             |config, text| config.scheduling.placement = values::placement(text)?;

@@ -140,6 +140,9 @@ impl OnnxModel {
             .and_then(|b| b.with_optimization_level(GraphOptimizationLevel::All))
             .and_then(|b| b.with_intra_threads(self.threads.intra))
             .and_then(|b| b.with_inter_threads(1))
+            // Threads that wait by spinning take the processor from the event
+            // loops, and from each other where a container's CPU is limited.
+            .and_then(|b| b.with_intra_op_spinning(false))
             .and_then(|b| b.with_parallel_execution(false))
             .and_then(|b| b.with_prepacked_weights(&self.weights))
             .map_err(option)?;

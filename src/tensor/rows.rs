@@ -1,6 +1,6 @@
 //! Putting tensors together by rows, and taking them apart again.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::{Data, Tensor};
 use crate::error::{Error, Result};
@@ -35,14 +35,15 @@ pub fn concatenate(parts: &[&Tensor]) -> Result<Tensor> {
     }
     let data = match &first.data {
         Data::Fixed(dtype, _) => {
-            let fixed = |part: &&Tensor| match &part.data {
-                Data::Fixed(_, bytes) => bytes.clone(),
-                Data::Text(_) => Bytes::new(),
+            let size = |part: &Tensor| match &part.data {
+                Data::Fixed(_, bytes) => bytes.len(),
+                Data::Text(_) => 0,
             };
-            let total = parts.iter().map(|p| fixed(p).len()).sum();
-            let mut bytes = BytesMut::with_capacity(total);
+            let mut bytes = BytesMut::with_capacity(parts.iter().map(|p| size(p)).sum());
             for part in parts {
-                bytes.extend_from_slice(&fixed(part));
+                if let Data::Fixed(_, own) = &part.data {
+                    bytes.extend_from_slice(own);
+                }
             }
             Data::Fixed(*dtype, bytes.freeze())
         }

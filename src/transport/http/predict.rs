@@ -48,7 +48,10 @@ pub(super) async fn get_default(
         .into());
     }
     let lease = http.catalog.lease_default()?;
-    let answer = predict_number(&lease, &number, request.headers()).await;
+    let deadline = deadline(request.headers());
+    // What waits for the model is kept small: it is allocated each time.
+    drop(request);
+    let answer = predict_number(&lease, &number, deadline).await;
     Ok(served(&http, &lease, answer))
 }
 
@@ -60,7 +63,9 @@ pub(super) async fn get_named(
 ) -> Result<Response, Failure> {
     refuse_query(request.uri())?;
     let lease = http.catalog.lease(&model, None)?;
-    let answer = predict_number(&lease, &number, request.headers()).await;
+    let deadline = deadline(request.headers());
+    drop(request);
+    let answer = predict_number(&lease, &number, deadline).await;
     Ok(served(&http, &lease, answer))
 }
 
@@ -103,9 +108,13 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Instant>> {
     Ok(Instant::now().checked_add(wait))
 }
 
-async fn predict_number(lease: &Lease, number: &str, headers: &HeaderMap) -> Result<Response> {
+async fn predict_number(
+    lease: &Lease,
+    number: &str,
+    deadline: Result<Option<Instant>>,
+) -> Result<Response> {
     let refused = |e| lease.refused(e);
-    let deadline = deadline(headers).map_err(refused)?;
+    let deadline = deadline.map_err(refused)?;
     let input = read_number(lease, number).map_err(refused)?;
     let request = scheduler::Request {
         inputs: vec![Some(input.clone())],
