@@ -173,7 +173,8 @@ def figures_text(found: list[Figure]) -> str:
 
 def published(matrix: Matrix, found: list[Figure], record: dict) -> str:
     """The part of tests/bench/README.md that a run writes."""
-    parts = [f"{caption(record)}.", markdown(FIGURE_HEADINGS, figure_rows(found))]
+    picture = "![modelship, the bare HTTP stack, and FastAPI with onnxruntime compared](plot.svg)"
+    parts = [picture, f"{caption(record)}.", markdown(FIGURE_HEADINGS, figure_rows(found))]
     for workload in WORKLOADS.values():
         tables = [(form, rows(matrix, workload.name, form)) for form in workload.forms]
         if not any(lines for _, lines in tables):
