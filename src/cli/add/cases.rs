@@ -73,17 +73,26 @@ pub(super) fn record(loaded: &mut Loaded, sources: &Sources<'_>) -> anyhow::Resu
                  give inputs that it takes with --cases"
             );
         }
+        let mut is_steady = true;
         for (n, inputs) in drawn.into_iter().enumerate() {
             let case = case(format!("sampled-{}", n + 1), &signature, &inputs, true);
-            recorded
-                .cases
-                .push(answered(loaded, &case, sources.tolerance)?);
+            let own = answered(loaded, &case, sources.tolerance)?;
+            let again = answered(loaded, &case, sources.tolerance)?;
+            is_steady &= !differs(&own, &again, sources.tolerance);
+            recorded.cases.push(own);
         }
-        recorded.notes.push(format!(
-            "{} golden cases were drawn at random: better are inputs whose answers you know, given with \
-             --cases",
-            recorded.cases.len()
-        ));
+        recorded.notes.push(if is_steady {
+            format!(
+                "{} golden cases were drawn at random: better are inputs whose answers you know, \
+                 given with --cases",
+                recorded.cases.len()
+            )
+        } else {
+            // Such as dropout in training mode: no answer could be held to.
+            recorded.cases.clear();
+            "no golden case was recorded: asked the same twice, the model gives different answers"
+                .to_owned()
+        });
     }
     recorded.cases.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(recorded)
