@@ -110,6 +110,20 @@ pub struct Output {
     pub keys: Option<Arc<[MapKey]>>,
 }
 
+impl Output {
+    /// What the protocol's parameters say of it beyond its shape, as JSON
+    /// text: the `keys` of a map, and the `shapes` of a sequence whose parts
+    /// differ.
+    pub fn described(&self) -> Vec<(&'static str, String)> {
+        let mut said = Vec::new();
+        if let Some(keys) = &self.keys {
+            said.push(("keys", serde_json::to_string(&keys[..]).unwrap_or_default()));
+        }
+        said.extend(self.tensor.described_parts().map(|text| ("shapes", text)));
+        said
+    }
+}
+
 impl From<Tensor> for Output {
     fn from(tensor: Tensor) -> Self {
         Self { tensor, keys: None }
@@ -117,7 +131,7 @@ impl From<Tensor> for Output {
 }
 
 /// A key of a map output.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum MapKey {
     /// An integer key.

@@ -20,7 +20,7 @@ mod version;
 pub(crate) use self::problem::quoted;
 pub use self::{
     digest::{Digest, InvalidDigest},
-    golden::{GoldenCase, Mismatch, Tolerance, WrongValue, compare},
+    golden::{GoldenCase, Mismatch, Tolerance, WrongValue, compare, compare_outputs},
     identity::{InvalidName, ModelId, check_name},
     manifest::{Manifest, ModelFile},
     onnx::stamp,

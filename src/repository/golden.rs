@@ -10,10 +10,14 @@
 //! }
 //! ```
 //!
+//! What the protocol's parameters say of a tensor stands here too: the `keys`
+//! of a map, `"parameters": {"keys": "[\"cat\",\"dog\"]"}`, and the `shapes` of a
+//! sequence whose parts differ. The model is held to them where they stand.
+//!
 //! `"description"` is free text; `"sampled": true` marks a case whose inputs
 //! were drawn at random rather than chosen by a person.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,7 +25,7 @@ use serde_json::value::RawValue;
 use super::Problem;
 pub use crate::tensor::{Mismatch, Tolerance, WrongValue, compare};
 use crate::{
-    engine::Output,
+    engine::{MapKey, Output},
     error::{Error, Result},
     tensor::{DType, Signature, Tensor, json},
 };
@@ -36,7 +40,8 @@ pub struct GoldenCase {
     /// The inputs by name.
     pub inputs: Vec<(String, Tensor)>,
     /// The outputs by name; those that it leaves out are not compared.
-    pub outputs: Vec<(String, Tensor)>,
+    /// The keys of a map are compared where the case names them.
+    pub outputs: Vec<(String, Output)>,
     /// Whether the inputs were drawn at random, not chosen by a person.
     pub sampled: bool,
 }
@@ -59,31 +64,119 @@ struct TensorJson<'a> {
     name: String,
     shape: Vec<usize>,
     datatype: String,
+    #[serde(default)]
+    parameters: ParametersJson,
     #[serde(borrow)]
     data: &'a RawValue,
 }
 
+/// What shape and datatype do not say; both are JSON as text.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct ParametersJson {
+    keys: Option<String>,
+    shapes: Option<String>,
+}
+
 const REMEDY: &str = "correct it, or record it again with `modelship add`";
 
-/// The tensors of one side, each once.
-fn side(what: &str, tensors: Vec<TensorJson<'_>>) -> Result<Vec<(String, Tensor)>, String> {
-    let mut read: Vec<(String, Tensor)> = Vec::new();
-    for own in tensors {
-        let dtype: DType = own.datatype.parse().map_err(|()| {
+impl TensorJson<'_> {
+    fn read(self, what: &str) -> Result<(String, Output), String> {
+        let dtype: DType = self.datatype.parse().map_err(|()| {
             format!(
                 "the {what} \"{}\" has the datatype \"{}\", which the protocol does not know",
-                own.name, own.datatype
+                self.name, self.datatype
             )
         })?;
-        let shape = own.shape.into_iter().collect();
-        let tensor = json::read_data(&own.name, dtype, shape, own.data.get())
+        let shape = self.shape.into_iter().collect();
+        let mut tensor = json::read_data(&self.name, dtype, shape, self.data.get())
             .map_err(|e| format!("the {what}s: {e}"))?;
-        if read.iter().any(|(name, _)| *name == own.name) {
-            return Err(format!("the {what} \"{}\" stands there twice", own.name));
+        if let Some(shapes) = &self.parameters.shapes {
+            tensor = tensor
+                .with_described_parts(shapes)
+                .map_err(|e| format!("the {what} \"{}\": {e}", self.name))?;
         }
-        read.push((own.name, tensor));
+        let keys = self.parameters.keys.as_deref();
+        let keys = keys.map(|keys| columns(keys, &tensor)).transpose();
+        let keys = keys.map_err(|e| format!("the {what} \"{}\": {e}", self.name))?;
+        Ok((self.name, Output { tensor, keys }))
+    }
+}
+
+/// The keys of a map, one for each column of `tensor`, from JSON.
+fn columns(keys: &str, tensor: &Tensor) -> Result<Arc<[MapKey]>, String> {
+    let keys: Arc<[MapKey]> = serde_json::from_str(keys).map_err(|_| {
+        "its parameter keys is not a list of text or integers, as JSON in a text".to_owned()
+    })?;
+    let columns = tensor.shape().last().copied().unwrap_or(0);
+    if keys.len() != columns {
+        return Err(format!(
+            "its parameter keys names {}, and its shape {} has {columns} in the last dimension",
+            keys.len(),
+            tensor.shape()
+        ));
+    }
+    Ok(keys)
+}
+
+/// The tensors of one side, each once.
+fn side(what: &str, tensors: Vec<TensorJson<'_>>) -> Result<Vec<(String, Output)>, String> {
+    let mut read: Vec<(String, Output)> = Vec::new();
+    for own in tensors {
+        let own = own.read(what)?;
+        if read.iter().any(|(name, _)| *name == own.0) {
+            return Err(format!("the {what} \"{}\" stands there twice", own.0));
+        }
+        read.push(own);
     }
     Ok(read)
+}
+
+/// A tensor as its line in the file.
+fn line(name: &str, tensor: &Tensor, described: Vec<(&str, String)>) -> String {
+    let text = |s: &str| serde_json::Value::from(s).to_string();
+    let parameters: Vec<String> = described
+        .iter()
+        .map(|(name, value)| format!("{}: {}", text(name), text(value)))
+        .collect();
+    let parameters = match parameters.is_empty() {
+        true => String::new(),
+        false => format!("\"parameters\": {{{}}}, ", parameters.join(", ")),
+    };
+    let mut data = Vec::new();
+    json::write_data(tensor, &mut data);
+    format!(
+        "    {{\"name\": {}, \"shape\": {}, \"datatype\": \"{}\", {parameters}\"data\": {}}}",
+        text(name),
+        tensor.shape(),
+        tensor.dtype(),
+        String::from_utf8_lossy(&data)
+    )
+}
+
+/// Compares an output, and the keys of a map, with the one that `expected`
+/// says; `name` is for the mismatch. Keys that `expected` leaves out are not
+/// compared.
+///
+/// # Errors
+/// How they differ.
+pub fn compare_outputs(
+    name: &str,
+    expected: &Output,
+    got: &Output,
+    tolerance: Tolerance,
+) -> Result<(), Mismatch> {
+    if let Some(keys) = &expected.keys
+        && got.keys.as_ref() != Some(keys)
+    {
+        let text = |keys| serde_json::to_string(keys).unwrap_or_default();
+        return Err(Mismatch::Keys {
+            output: name.to_owned(),
+            expected: text(&keys[..]),
+            got: text(got.keys.as_deref().unwrap_or_default()),
+        });
+    }
+    compare(name, &expected.tensor, &got.tensor, tolerance)
 }
 
 impl GoldenCase {
@@ -116,12 +209,18 @@ impl GoldenCase {
             problem
         })?;
         let inputs = side("input", case.inputs).map_err(problem)?;
+        if let Some((name, _)) = inputs.iter().find(|(_, input)| input.keys.is_some()) {
+            return Err(problem(format!(
+                "the input \"{name}\" has keys, which only an output has"
+            )));
+        }
+        let inputs = inputs.into_iter().map(|(name, i)| (name, i.tensor));
         let outputs = side("output", case.outputs).map_err(problem)?;
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
         Ok(Self {
             name: name.into_owned(),
             description: case.description,
-            inputs,
+            inputs: inputs.collect(),
             outputs,
             sampled: case.sampled,
         })
@@ -130,23 +229,19 @@ impl GoldenCase {
     /// The case as its file holds it: one line for each tensor.
     pub fn to_json(&self) -> String {
         let text = |s: &str| serde_json::Value::from(s).to_string();
-        let side = |tensors: &[(String, Tensor)]| {
-            let lines: Vec<String> = tensors
-                .iter()
-                .map(|(name, tensor)| {
-                    let mut data = Vec::new();
-                    json::write_data(tensor, &mut data);
-                    format!(
-                        "    {{\"name\": {}, \"shape\": {}, \"datatype\": \"{}\", \"data\": {}}}",
-                        text(name),
-                        tensor.shape(),
-                        tensor.dtype(),
-                        String::from_utf8_lossy(&data)
-                    )
-                })
-                .collect();
-            lines.join(",\n")
-        };
+        let inputs: Vec<String> = self
+            .inputs
+            .iter()
+            .map(|(name, tensor)| {
+                let shapes = tensor.described_parts().map(|shapes| ("shapes", shapes));
+                line(name, tensor, shapes.into_iter().collect())
+            })
+            .collect();
+        let outputs: Vec<String> = self
+            .outputs
+            .iter()
+            .map(|(name, output)| line(name, &output.tensor, output.described()))
+            .collect();
         let mut head = String::new();
         if let Some(description) = &self.description {
             head += &format!("  \"description\": {},\n", text(description));
@@ -156,8 +251,8 @@ impl GoldenCase {
         }
         format!(
             "{{\n{head}  \"inputs\": [\n{}\n  ],\n  \"outputs\": [\n{}\n  ]\n}}\n",
-            side(&self.inputs),
-            side(&self.outputs)
+            inputs.join(",\n"),
+            outputs.join(",\n")
         )
     }
 
@@ -200,68 +295,11 @@ impl GoldenCase {
                 .ok_or_else(|| Mismatch::Missing {
                     output: name.clone(),
                 })?;
-            compare(name, expected, &got.tensor, tolerance)?;
+            compare_outputs(name, expected, got, tolerance)?;
         }
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = "models/linear/cases/one.json";
-    const GOOD: &str = r#"{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","data":[[21]]}],
-        "outputs":[{"name":"y","shape":[1,1],"datatype":"FP32","data":[48]}]}"#;
-
-    fn parse(text: &str) -> Result<GoldenCase, String> {
-        GoldenCase::parse(Path::new(FILE), text.as_bytes()).map_err(|p| p.to_string())
-    }
-
-    #[test]
-    fn a_case_is_read_and_written() {
-        let own = parse(GOOD).unwrap();
-        assert_eq!(own.name, "one");
-        assert!(!own.sampled);
-        assert_eq!(own.inputs[0].1, Tensor::new([1, 1], vec![21f32]).unwrap());
-        let sampled = GoldenCase {
-            sampled: true,
-            description: Some("a \"quoted\" one".to_owned()),
-            ..own
-        };
-        assert_eq!(parse(&sampled.to_json()).unwrap(), sampled);
-        assert_eq!(sampled.to_json().lines().count(), 10);
-    }
-
-    #[test]
-    fn what_is_no_case_names_file_reason_and_remedy() {
-        for (text, reason) in [
-            ("", "EOF"),
-            ("[]", "golden case"),
-            (r#"{"inputs":[],"outputs":[]}"#, "proves nothing"),
-            (&GOOD.replace("inputs", "imputs"), "imputs"),
-            (&GOOD.replace("48", "\"a\""), "does not fit FP32"),
-            (&GOOD.replace("[48]", "[48,49]"), "more elements"),
-            (&GOOD.replace("FP32", "FLOAT"), "FLOAT"),
-            (
-                &GOOD.replace(
-                    "\"shape\":[1,1],\"datatype\":\"FP32\",\"data\":[48]",
-                    "\"shape\":[1,1]",
-                ),
-                "datatype",
-            ),
-        ] {
-            let problem = parse(text).unwrap_err();
-            assert!(
-                problem.starts_with(FILE) && problem.contains(reason),
-                "{problem}"
-            );
-            assert!(problem.contains("record it again"), "{problem}");
-        }
-        let broken = parse(&GOOD.replace("\"outputs\"", "\n\n\"putouts\"")).unwrap_err();
-        assert!(
-            broken.starts_with("models/linear/cases/one.json:4: "),
-            "{broken}"
-        );
-    }
-}
+mod tests;

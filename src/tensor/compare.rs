@@ -55,6 +55,16 @@ pub enum Mismatch {
         /// The shape that it has.
         got: String,
     },
+    /// Other keys of a map.
+    #[error("the output \"{output}\" has the keys {got}, and must have {expected}")]
+    Keys {
+        /// The output's name.
+        output: String,
+        /// The keys that it must have, as JSON.
+        expected: String,
+        /// The keys that it has, as JSON.
+        got: String,
+    },
     /// Another value; of several, the one that is furthest off.
     #[error("{0}")]
     Value(Box<WrongValue>),
@@ -103,6 +113,7 @@ fn how_far(difference: Option<f64>, allowed: Option<f64>, beyond: usize, of: usi
 }
 
 /// Compares `got` with `expected`; `output` is the name, for the mismatch.
+/// A sequence whose parts differ in shape must have the same parts.
 ///
 /// # Errors
 /// How they differ.
@@ -124,6 +135,17 @@ pub fn compare(
             output: output.to_owned(),
             expected: expected.shape().to_string(),
             got: got.shape().to_string(),
+        });
+    }
+    if let Some(parts) = expected.described_parts()
+        && expected.part_shapes() != got.part_shapes()
+    {
+        return Err(Mismatch::Shape {
+            output: output.to_owned(),
+            expected: parts,
+            got: got
+                .described_parts()
+                .unwrap_or_else(|| got.shape().to_string()),
         });
     }
     let apart = apart(expected, got, tolerance);
@@ -341,6 +363,22 @@ mod tests {
         assert!(
             text(&floats_of(&[1.0]), &column, EXACT).contains("has shape [1,1], and must have [1]")
         );
+    }
+
+    #[test]
+    fn the_parts_of_a_sequence_are_compared() {
+        let flat = || floats_of(&[1.0, 2.0, 3.0]);
+        let of = |shapes| flat().with_described_parts(shapes).unwrap();
+        assert_eq!(
+            text(&of("[[2],[1]]"), &of("[[1],[2]]"), EXACT),
+            "the output \"y\" has shape [[1],[2]], and must have [[2],[1]]"
+        );
+        assert!(text(&of("[[2],[1]]"), &flat(), EXACT).contains("has shape [3]"));
+        assert_eq!(
+            compare("y", &of("[[2],[1]]"), &of("[[2],[1]]"), EXACT),
+            Ok(())
+        );
+        assert_eq!(compare("y", &flat(), &of("[[2],[1]]"), EXACT), Ok(()));
     }
 
     proptest! {

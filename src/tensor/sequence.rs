@@ -74,6 +74,27 @@ impl Tensor {
         Ok(self)
     }
 
+    /// As [`Tensor::with_parts`], of shapes listed as JSON text:
+    /// `[[2,3],[4]]`.
+    ///
+    /// # Errors
+    /// `Invalid` where that is no such list, or does not fit the tensor.
+    pub fn with_described_parts(self, shapes: &str) -> Result<Self> {
+        let shapes: Vec<Vec<usize>> = serde_json::from_str(shapes).map_err(|e| {
+            Error::invalid(format!(
+                "its parameter shapes is not a list of shapes such as [[2,3],[4]]: {e}"
+            ))
+        })?;
+        self.with_parts(shapes.iter().map(|dims| Shape::new(dims)).collect())
+    }
+
+    /// The shapes of the parts as JSON text, where they can't be told from the
+    /// tensor's.
+    pub fn described_parts(&self) -> Option<String> {
+        let shapes: Vec<&[usize]> = self.parts.as_ref()?.iter().map(|s| &s[..]).collect();
+        serde_json::to_string(&shapes).ok()
+    }
+
     /// The shapes of the parts, where they can't be told from the tensor's.
     pub fn part_shapes(&self) -> Option<&[Shape]> {
         self.parts.as_deref()

@@ -8,7 +8,6 @@ use std::{
 
 use crate::{
     catalog::{Catalog, Lease},
-    engine::Output,
     error::{Error, Result},
     repository::Version,
     tensor::{DType, Shape, Signature, Tensor, TensorSpec},
@@ -165,28 +164,8 @@ pub(super) fn requested<'n>(
 /// # Errors
 /// `Invalid` where that is no such list, or does not fit the tensor.
 pub(super) fn parts(tensor: Tensor, name: &str, shapes: &str) -> Result<Tensor> {
-    let within = |e: Error| e.within(format_args!("the tensor \"{}\"", short(name)));
-    let shapes: Vec<Vec<usize>> = serde_json::from_str(shapes).map_err(|e| {
-        within(Error::invalid(format!(
-            "its parameter shapes is not a list of shapes such as [[2,3],[4]]: {e}"
-        )))
-    })?;
-    let shapes = shapes.iter().map(|dims| Shape::new(dims)).collect();
-    tensor.with_parts(shapes).map_err(within)
-}
-
-/// What the parameters of an output say beyond its shape, as JSON text: the
-/// `keys` of a map, and the `shapes` of a sequence whose parts differ.
-pub(super) fn described(output: &Output) -> Vec<(&'static str, String)> {
-    let mut said = Vec::new();
-    if let Some(keys) = &output.keys {
-        said.push(("keys", serde_json::to_string(&keys[..]).unwrap_or_default()));
-    }
-    if let Some(shapes) = output.tensor.part_shapes() {
-        let shapes: Vec<&[usize]> = shapes.iter().map(|s| &s[..]).collect();
-        said.push(("shapes", serde_json::to_string(&shapes).unwrap_or_default()));
-    }
-    said
+    let parts = tensor.with_described_parts(shapes);
+    parts.map_err(|e| e.within(format_args!("the tensor \"{}\"", short(name))))
 }
 
 /// When a request with the parameter `timeout` of so many microseconds stops

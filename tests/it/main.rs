@@ -16,6 +16,7 @@ mod checkout;
 mod diff;
 mod drain;
 mod fuzz;
+mod golden;
 mod health;
 mod hostile;
 mod hot_swap;

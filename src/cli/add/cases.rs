@@ -135,7 +135,7 @@ fn differs(old: &GoldenCase, new: &GoldenCase, tolerance: Tolerance) -> bool {
     old.outputs.iter().any(|(name, expected)| {
         let got = new.outputs.iter().find(|(own, _)| own == name);
         got.is_none_or(|(_, got)| {
-            crate::repository::compare(name, expected, got, tolerance).is_err()
+            crate::repository::compare_outputs(name, expected, got, tolerance).is_err()
         })
     })
 }
@@ -153,7 +153,7 @@ fn answered(
         .map_err(|mismatch: Mismatch| anyhow::anyhow!("{mismatch}"))?;
     let names = signature.outputs.iter().map(|spec| spec.name.to_string());
     Ok(GoldenCase {
-        outputs: names.zip(outputs.into_iter().map(|o| o.tensor)).collect(),
+        outputs: names.zip(outputs).collect(),
         ..case.clone()
     })
 }
@@ -311,7 +311,10 @@ fn test_data(folder: &Path, signature: &Signature) -> anyhow::Result<Vec<GoldenC
                 name: file_name(&name),
                 description: None,
                 inputs: tensors(own, "input", &inputs)?,
-                outputs: tensors(own, "output", &outputs)?,
+                outputs: tensors(own, "output", &outputs)?
+                    .into_iter()
+                    .map(|(name, tensor)| (name, tensor.into()))
+                    .collect(),
                 sampled: false,
             })
         })

@@ -1,7 +1,7 @@
 //! What became of golden cases.
 
 use crate::{
-    repository::{GoldenCase, Mismatch, VerifiedModel, compare},
+    repository::{GoldenCase, Mismatch, VerifiedModel, compare_outputs},
     review::{
         exercise::Loaded,
         report::{CaseOutcome, CaseReview},
@@ -68,7 +68,7 @@ fn changed(old: &GoldenCase, own: &GoldenCase, head: &VerifiedModel) -> Option<S
         let got = own.outputs.iter().find(|(other, _)| other == name);
         match got {
             None => Some(format!("the output \"{name}\" is not compared any longer")),
-            Some((_, got)) => compare(name, expected, got, head.manifest.tolerance)
+            Some((_, got)) => compare_outputs(name, expected, got, head.manifest.tolerance)
                 .err()
                 .map(|mismatch| match mismatch {
                     Mismatch::Value(own) => {
@@ -88,7 +88,7 @@ fn answer(case: &GoldenCase) -> String {
     let outputs: Vec<String> = case
         .outputs
         .iter()
-        .map(|(name, tensor)| format!("{name} = {}", short(tensor)))
+        .map(|(name, output)| format!("{name} = {}", short(&output.tensor)))
         .collect();
     outputs.join(", ")
 }

@@ -138,7 +138,7 @@ impl Prepared {
             ) else {
                 return Err(Error::internal("the model gave fewer outputs than it has"));
             };
-            for (name, text) in inference::described(output) {
+            for (name, text) in output.described() {
                 parameters.insert(name.to_owned(), Choice::StringParam(text).into());
             }
             let tensor = &output.tensor;

@@ -27,7 +27,6 @@ use crate::{
     error::{Error, Result},
     scheduler::Answer,
     tensor::{TensorSpec, json::write_data, write_raw},
-    transport::inference,
 };
 
 /// How an answer is to be written.
@@ -134,7 +133,7 @@ impl Wanted {
         out.extend_from_slice(b"\",\"shape\":");
         write_json(out, &tensor.shape()[..]);
         let mut parameters = self.parameters.clone();
-        for (name, text) in inference::described(output) {
+        for (name, text) in output.described() {
             parameters.insert(name.to_owned(), text.into());
         }
         if self.binary {
