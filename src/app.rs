@@ -84,6 +84,7 @@ pub async fn run_on(
         host: Host {
             event_loops: config.event_loops,
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            background: config.background,
         },
         defaults: config.scheduling.clone(),
         origin: Origin {

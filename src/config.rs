@@ -46,6 +46,8 @@ pub struct Config {
     pub max_body_size: usize,
     /// Threads that serve connections.
     pub event_loops: usize,
+    /// How loads and long runs give way to the event loops.
+    pub background: scheduler::Background,
     /// What holds for a model whose `model.toml` does not say otherwise.
     pub scheduling: scheduler::Settings,
     /// How long the service says that it is not ready before it stops to
@@ -163,6 +165,7 @@ impl Config {
             max_body_size: 0,
             // Counts the CPUs that the container may use, not the machine's.
             event_loops: std::thread::available_parallelism().map_or(1, usize::from),
+            background: scheduler::Background::default(),
             scheduling: scheduler::Settings::default(),
             drain_pause: Duration::ZERO,
             drain_timeout: Duration::ZERO,

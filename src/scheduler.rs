@@ -9,6 +9,7 @@
 //! own thread, in batches of what the loop found ready in one turn. A model of
 //! milliseconds runs on *threads*, so that it never blocks an event loop.
 
+mod aside;
 mod background;
 mod batch;
 pub mod event_loop;
@@ -18,11 +19,12 @@ mod plan;
 mod queue;
 mod request;
 mod settings;
+mod share;
 
 use std::{sync::Arc, time::Instant};
 
 pub use self::{
-    background::give_way,
+    background::Background,
     plan::{Batching, Host, Inputs, Plan, prove_batching},
     request::{Answer, Request},
     settings::{Placement, Settings},

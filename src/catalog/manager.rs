@@ -19,7 +19,6 @@ use super::{
     watch::Fingerprint,
 };
 use crate::repository::{self, Candidate, ModelId, Problem, Scan, Version};
-use crate::scheduler::give_way;
 
 /// Brings the catalog to what the repository aspires to.
 pub struct Manager {
@@ -59,7 +58,9 @@ fn load_apart(loader: &Loader, candidate: &Candidate) -> Result<Servable, LoadEr
         let apart = std::thread::Builder::new()
             .name("loader".to_owned())
             .spawn_scoped(scope, || {
-                give_way();
+                let background = loader.host.background;
+                background.give_way();
+                let _at_work = background.at_work();
                 loader.load(candidate)
             });
         match apart.map(|thread| thread.join()) {

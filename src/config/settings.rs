@@ -138,6 +138,8 @@ settings! {
             |config, text| config.scheduling.intra_threads = Some(values::count(text, 1..=1024)?);
         "placement" "WHERE" = "auto", "Where models run: inline on the event loops, on threads of their own, or auto, as the warm-up measures",
             |config, text| config.scheduling.placement = values::placement(text)?;
+        "background" "HOW" = "auto", "How loads and long runs give way to requests: idle (they get what nobody else wants), nice, or auto: idle where this control group has a CPU weight, as a container has",
+            |config, text| config.background = values::background(text)?;
     }
     Stopping {
         "drain-pause" "DURATION" = "0s", "After SIGTERM, how long /readyz says 503 before new connections are refused; in Kubernetes 5s lets the endpoints spread",

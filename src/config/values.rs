@@ -4,7 +4,10 @@ use std::{net::SocketAddr, ops::RangeInclusive};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::{catalog::Watch, scheduler::Placement};
+use crate::{
+    catalog::Watch,
+    scheduler::{Background, Placement},
+};
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,6 +50,15 @@ pub(super) fn placement(text: &str) -> Result<Placement, String> {
         ("threads", Placement::Threads),
     ];
     word(text, &words)
+}
+
+pub(super) fn background(text: &str) -> Result<Background, String> {
+    let words = [
+        ("auto", None),
+        ("idle", Some(Background::Idle)),
+        ("nice", Some(Background::Nice)),
+    ];
+    Ok(word(text, &words)?.unwrap_or_else(Background::of_this_process))
 }
 
 pub(super) fn watch(text: &str) -> Result<Watch, String> {

@@ -12,14 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::lane::Lane;
+use super::{
+    lane::Lane,
+    share::{self, Share},
+};
 
 /// The longest that a gathered request waits for the turn to end, where the
 /// loop is never idle because other work keeps coming.
 const LONGEST_TURN: Duration = Duration::from_micros(200);
 
 thread_local! {
-    static TURN: RefCell<Turn> = const { RefCell::new(Turn { index: None, gathered: Vec::new(), since: None }) };
+    static TURN: RefCell<Turn> = const { RefCell::new(Turn { index: None, gathered: Vec::new(), since: None, share: Share::new() }) };
 }
 
 struct Turn {
@@ -29,6 +32,7 @@ struct Turn {
     gathered: Vec<Weak<Lane>>,
     /// Since when the first of them waits.
     since: Option<Instant>,
+    share: Share,
 }
 
 /// Makes this thread the event loop number `index`. From now on it promises
@@ -37,8 +41,39 @@ pub fn attach(index: usize) {
     TURN.with_borrow_mut(|turn| turn.index = Some(index));
 }
 
-/// The turn is over: runs all that has gathered on this thread.
+/// The turn is over: runs all that has gathered on this thread. Then the loop
+/// waits.
 pub fn idle() {
+    flush();
+    leave_share();
+    TURN.with_borrow_mut(|turn| {
+        if share::is_wanted() {
+            turn.share.wait(Instant::now());
+        }
+    });
+}
+
+/// The loop has waited, and goes on.
+pub fn awake() {
+    TURN.with_borrow_mut(|turn| turn.share.waited(Instant::now));
+}
+
+/// Rests, where there is work that would otherwise get nothing.
+fn leave_share() {
+    let rest = TURN.with_borrow_mut(|turn| {
+        if share::is_wanted() {
+            turn.share.due(Instant::now())
+        } else {
+            turn.share.forget();
+            None
+        }
+    });
+    if let Some(rest) = rest {
+        std::thread::sleep(rest);
+    }
+}
+
+fn flush() {
     // Running a batch wakes tasks but polls none, so nothing gathers meanwhile.
     let lanes = TURN.with_borrow_mut(|turn| {
         turn.since = None;
@@ -56,7 +91,9 @@ pub fn idle() {
 pub fn turn() {
     let overdue = TURN.with_borrow(|turn| turn.since.is_some_and(|t| t.elapsed() > LONGEST_TURN));
     if overdue {
-        idle();
+        flush();
+        // A loop that is never idle rests here.
+        leave_share();
     }
 }
 

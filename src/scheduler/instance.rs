@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use super::{background::give_way, batch, queue::Queue};
+use super::{background::Background, batch, queue::Queue};
 use crate::{
     engine::{EngineError, Model},
     telemetry::ModelMetrics,
@@ -17,12 +17,13 @@ pub(super) fn start(
     model: Arc<dyn Model>,
     queue: Arc<Queue>,
     metrics: Arc<ModelMetrics>,
+    background: Background,
 ) -> Result<(), EngineError> {
     let (made, ready) = mpsc::sync_channel(1);
     std::thread::Builder::new()
         .name("instance".to_owned())
         .spawn(move || {
-            give_way();
+            background.give_way();
             // Made here, so that its memory is near the thread that uses it.
             let mut session = match model.session() {
                 Ok(session) => session,
@@ -34,6 +35,7 @@ pub(super) fn start(
             let _ = made.send(Ok(()));
             let mut requests = Vec::new();
             while queue.next(&mut requests) {
+                let _at_work = background.at_work();
                 let sound = batch::run(&mut *session, &mut requests, &metrics);
                 if !sound {
                     // A session that panicked may be in any state.

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
+    aside::let_go,
+    background::Background,
     batch, event_loop,
     plan::Plan,
     request::{Answer, Pending, Request, wait},
@@ -22,6 +24,7 @@ pub(super) struct Lanes {
     aside: Arc<Lane>,
     /// One of them at a time: the others wait as tasks, not as threads.
     turn_aside: Semaphore,
+    background: Background,
 }
 
 /// One instance and the requests that gather for it. The lock is taken by
@@ -69,6 +72,7 @@ impl Lanes {
                 .collect::<Result<_, EngineError>>()?,
             aside: lane()?,
             turn_aside: Semaphore::new(1),
+            background: plan.background,
         })
     }
 
@@ -100,6 +104,13 @@ impl Lanes {
             return Err(Error::internal("the thread of a large request ended early"));
         }
         wait(answer).await
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        let lanes = std::mem::take(&mut self.lanes);
+        let_go((lanes, Arc::clone(&self.aside)), self.background);
     }
 }
 

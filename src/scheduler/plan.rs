@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{
+    background::Background,
     request::rows,
     settings::{Placement, Settings},
 };
@@ -34,6 +35,8 @@ pub struct Host {
     pub event_loops: usize,
     /// Processors that this process may use.
     pub cpus: usize,
+    /// How work in the background gives way.
+    pub background: Background,
 }
 
 /// Whether requests are put together, and why not.
@@ -74,6 +77,9 @@ pub struct Plan {
     pub default_timeout: Option<Duration>,
     /// How many instances run the model at once.
     pub instances: usize,
+    /// How runs on threads give way to the event loops.
+    #[serde(skip)]
+    pub background: Background,
     /// Threads inside one run.
     pub intra_threads: usize,
     /// One run of one row, measured at warm-up; absent if it could not be.
@@ -156,6 +162,7 @@ impl Plan {
                 .min(priority_levels),
             default_timeout: settings.default_timeout,
             instances,
+            background: host.background,
             intra_threads,
             run,
         })

@@ -66,7 +66,12 @@ pub(super) fn start(
         queue: Arc::clone(&queue),
     };
     for _ in 0..plan.instances.max(1) {
-        instance::start(Arc::clone(model), Arc::clone(&queue), Arc::clone(&metrics))?;
+        instance::start(
+            Arc::clone(model),
+            Arc::clone(&queue),
+            Arc::clone(&metrics),
+            plan.background,
+        )?;
     }
     Ok(sender)
 }

@@ -206,6 +206,7 @@ impl EventLoop {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .on_thread_park(event_loop::idle)
+            .on_thread_unpark(event_loop::awake)
             .build()?;
         let counted = Arc::clone(&open);
         std::thread::Builder::new()

@@ -114,10 +114,12 @@ def bare(log: Path, *arguments: str) -> Server:
 
 
 def modelship(log: Path, repository: Path, *arguments: str) -> Server:
-    """modelship as it is, with nothing set but where it listens."""
+    """modelship as it is in a container: work in the background gives way as it does there."""
     port = free_port()
     command = [str(binary("modelship")), "serve", "--models", str(repository), "--listen", f"127.0.0.1:{port}"]
-    return start(MODELSHIP, [*command, "--log-level", "warn", *arguments], port, log, ready="/readyz")
+    return start(
+        MODELSHIP, [*command, "--log-level", "warn", "--background", "idle", *arguments], port, log, ready="/readyz"
+    )
 
 
 def peer(system: System, log: Path, model: Path) -> Server:

@@ -11,7 +11,7 @@ use modelship::{
         fake::{Failure, FakeEngine},
     },
     error::Kind,
-    scheduler::{Batching, Placement, Plan, Request, Scheduler, event_loop},
+    scheduler::{Background, Batching, Placement, Plan, Request, Scheduler, event_loop},
     telemetry::{BuildInfo, Metrics, ModelMetrics},
     tensor::Tensor,
 };
@@ -32,6 +32,7 @@ pub fn plan(placement: Placement) -> Plan {
         default_priority: 2,
         default_timeout: None,
         instances: 1,
+        background: Background::Nice,
         intra_threads: 1,
         run: None,
     }

@@ -19,7 +19,7 @@ use http_body::Frame;
 use http_body_util::BodyExt as _;
 use modelship::{
     catalog::{Loader, Manager, Origin, VersionPolicy},
-    scheduler::{Host, Settings},
+    scheduler::{Background, Host, Settings},
     telemetry::{BuildInfo, Metrics},
     transport::{
         http::{Context as HttpContext, Front, Http, router},
@@ -49,6 +49,7 @@ fn front() -> Front {
             host: Host {
                 event_loops: 1,
                 cpus: 1,
+                background: Background::Nice,
             },
             defaults: Settings::default(),
             origin: Origin::default(),

@@ -18,7 +18,7 @@ use crate::{
         report::{Speed, SpeedFacts},
         sampling::Sampler,
     },
-    scheduler::{Host, Inputs, Placement, Request, Settings, event_loop},
+    scheduler::{Background, Host, Inputs, Placement, Request, Settings, event_loop},
     telemetry::{BuildInfo, Metrics},
 };
 
@@ -50,6 +50,7 @@ pub(super) fn speed(
         host: Host {
             event_loops: 1,
             cpus,
+            background: Background::Nice,
         },
         defaults: Settings::default(),
         origin: Origin::default(),
