@@ -3,7 +3,8 @@
 The models' `train.py` call `export`; `scripts/train` puts this folder on their path.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -18,11 +19,14 @@ def export(
     name: str,
     inputs: Mapping[str, DataType],
     outputs: list[str],
+    trained_on: Mapping[str, Sequence[float]] | None = None,
 ) -> None:
     """Writes `estimator` to `path` as the graph `name`.
 
     The inputs and outputs carry the names given, in that order, and their first dimension is
     called `batch`. A classifier gives its probabilities as one tensor, not as a sequence of maps.
+    `trained_on` holds the values of each feature; the least and the greatest of each are written
+    beside `path`, from where scripts/train puts them into `model.toml`.
     """
     model = convert_sklearn(
         estimator,
@@ -40,6 +44,9 @@ def export(
         model.opset_import.add(domain=domain, version=version)
     onnx.checker.check_model(model, full_check=True)
     Path(path).write_bytes(model.SerializeToString(deterministic=True))
+    if trained_on:
+        ranges = {feature: [float(min(values)), float(max(values))] for feature, values in trained_on.items()}
+        Path(path).with_suffix(".ranges.json").write_text(json.dumps(ranges))
 
 
 def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:

@@ -3,10 +3,13 @@
 usage: publish.py FOLDER FILE
 
 FOLDER holds a `model.toml` with the version to stamp, and `cases/*.json` with the inputs to
-record the outputs of. What is right already is not written again.
+record the outputs of. Where the least and greatest values that the model was trained on lie beside
+FILE, as `onnx_export.py` writes them, they become `[ranges]`. What is right already is not written
+again.
 """
 
 import json
+import re
 import sys
 import tomllib
 from hashlib import sha256
@@ -42,7 +45,11 @@ def publish(folder: Path, file: Path) -> None:
     graph = next(entry for entry in manifest["files"] if entry["path"].endswith(".onnx"))
     content = stamp(file.read_bytes(), manifest["version"])
     write(folder / graph["path"], content)
-    write(folder / "model.toml", text.replace(graph["sha256"], sha256(content).hexdigest()).encode())
+    text = text.replace(graph["sha256"], sha256(content).hexdigest())
+    ranges = file.with_suffix(".ranges.json")
+    if ranges.exists():
+        text = with_ranges(text, json.loads(ranges.read_text()))
+    write(folder / "model.toml", text.encode())
     session = onnxruntime.InferenceSession(content)
     for path in sorted((folder / "cases").glob("*.json")):
         case = json.loads(path.read_text())
@@ -59,6 +66,20 @@ def stamp(content: bytes, version: str) -> bytes:
     else:
         model.metadata_props.add(key="model_version", value=version)
     return model.SerializeToString(deterministic=True)
+
+
+def with_ranges(text: str, ranges: dict[str, list[float]]) -> str:
+    """The manifest `text` with `ranges` in the place of its own, or at its end."""
+    bare = re.compile(r"[A-Za-z0-9_-]+")
+    lines = (
+        f"{name if bare.fullmatch(name) else json.dumps(name)} = {json.dumps([plain(low), plain(high)])}\n"
+        for name, (low, high) in ranges.items()
+    )
+    table = "[ranges]\n" + "".join(lines)
+    old = re.search(r"^\[ranges\]\n(?:[^\[\n].*\n)*", text, re.M)
+    if old:
+        return text[: old.start()] + table + text[old.end() :]
+    return text.rstrip("\n") + "\n\n" + table
 
 
 def run(session: onnxruntime.InferenceSession, inputs: list[dict]) -> list[dict]:
@@ -81,7 +102,7 @@ def run(session: onnxruntime.InferenceSession, inputs: list[dict]) -> list[dict]
 
 def plain(item):
     """`item` for JSON: a float with the fewest digits that read back as the same value."""
-    if isinstance(item, numpy.floating):
+    if isinstance(item, float | numpy.floating):
         item = float(str(item))
         return int(item) if item.is_integer() and abs(item) < 2**53 else item
     return item.item() if isinstance(item, numpy.generic) else item

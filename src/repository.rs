@@ -22,7 +22,7 @@ pub use self::{
     digest::{Digest, InvalidDigest},
     golden::{GoldenCase, Mismatch, Tolerance, WrongValue, compare, compare_outputs},
     identity::{InvalidName, ModelId, check_name},
-    manifest::{Manifest, ModelFile},
+    manifest::{Manifest, ModelFile, TrainedRange},
     onnx::stamp,
     problem::{Problem, plain},
     read::{VerifiedModel, read},

@@ -33,4 +33,5 @@ export(
     name="iris",
     inputs={feature: FloatTensorType([None, 1]) for feature in FEATURES},
     outputs=["species", "probabilities"],
+    trained_on=dict(zip(FEATURES, iris.data.T, strict=True)),
 )

@@ -21,4 +21,5 @@ export(
     name="linear",
     inputs={"distance_km": FloatTensorType([None, 1])},
     outputs=["minutes"],
+    trained_on={"distance_km": distance[:, 0]},
 )

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    repository::{Digest, Manifest, ModelId},
+    repository::{Digest, Manifest, ModelId, TrainedRange},
     scheduler::Plan,
     tensor::{Signature, TensorSpec, ValueKind},
 };
@@ -86,6 +86,11 @@ pub struct TensorCard {
     /// The names of its columns, where `model.toml` says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
+    /// The least and the greatest value that it was trained on, where
+    /// `model.toml` says: one for each of `features`, or one for the whole
+    /// input where its columns have no names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<Option<TrainedRange>>,
 }
 
 /// The golden cases of a load.
@@ -112,7 +117,7 @@ pub(super) struct Facts<'a> {
 impl Card {
     pub(super) fn new(facts: Facts<'_>) -> Self {
         let manifest = facts.manifest;
-        let tensor = |spec: &TensorSpec| TensorCard {
+        let tensor = |spec: &TensorSpec, ranges| TensorCard {
             name: Arc::clone(&spec.name),
             datatype: spec.dtype.name(),
             shape: spec.protocol_shape(),
@@ -123,7 +128,10 @@ impl Card {
                 .get(&*spec.name)
                 .cloned()
                 .unwrap_or_default(),
+            ranges,
         };
+        let input = |spec: &TensorSpec| tensor(spec, manifest.ranges_of(&spec.name));
+        let output = |spec: &TensorSpec| tensor(spec, Vec::new());
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self {
             name: Arc::clone(&facts.id.name),
@@ -144,8 +152,8 @@ impl Card {
             commit: facts.origin.commit.clone(),
             image: facts.origin.image.clone(),
             signature: "unsigned".to_owned(),
-            inputs: facts.signature.inputs.iter().map(tensor).collect(),
-            outputs: facts.signature.outputs.iter().map(tensor).collect(),
+            inputs: facts.signature.inputs.iter().map(input).collect(),
+            outputs: facts.signature.outputs.iter().map(output).collect(),
             golden_cases: GoldenCard {
                 passed: facts.cases.len(),
                 names: facts.cases,

@@ -296,6 +296,16 @@ impl Request {
         for note in &recorded.notes {
             out += &format!("  {}\n", plain(note));
         }
+        if let Some(own) = &place.standing
+            && !own.manifest.ranges.is_empty()
+            && own.id.version != *version
+        {
+            out += &format!(
+                "  [ranges] in {folder}/{MANIFEST} are still those of {}: set them to what {version} was \
+                 trained on\n",
+                own.id.version
+            );
+        }
         if place.standing.is_none() && self.description.is_none() {
             out += &format!(
                 "  {folder}/{MANIFEST} wants a description: say what the model predicts\n"

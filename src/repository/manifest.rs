@@ -1,6 +1,7 @@
 //! `model.toml`: what a folder says of the model in it.
 
 mod fields;
+mod ranges;
 mod read;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+pub use self::ranges::TrainedRange;
 use super::{Digest, Problem, Tolerance, Version};
 use crate::scheduler::Settings;
 
@@ -44,6 +46,9 @@ use crate::scheduler::Settings;
 ///
 /// [features]                       # optional: names for an input's columns
 /// x = ["sepal_length", "sepal_width"]
+///
+/// [ranges]                         # optional: what it was trained on, by the
+/// sepal_length = [4.3, 7.9]        # name of a column, or of an input
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
@@ -65,6 +70,8 @@ pub struct Manifest {
     pub scheduling: Settings,
     /// For an input, the names of its columns.
     pub features: BTreeMap<String, Vec<String>>,
+    /// What it was trained on, by the name of a column or of an input.
+    pub ranges: BTreeMap<String, TrainedRange>,
 }
 
 /// A file that makes up a model.

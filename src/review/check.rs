@@ -3,6 +3,7 @@
 mod files;
 mod history;
 mod own;
+mod ranges;
 
 use std::path::Path;
 
@@ -84,6 +85,8 @@ pub enum Rule {
     Batch,
     /// Names of columns fit the inputs.
     Features,
+    /// What it was trained on fits the inputs.
+    Ranges,
     /// Large files are in Git LFS, and nothing that is listed is ignored.
     Git,
     /// Versions fit what changed.

@@ -56,7 +56,10 @@ fn the_whole_way_of_a_model_into_the_repository() {
     fs::remove_file(cases).unwrap();
     checkout.commit("line v1.0.0");
 
-    checkout.put("models/line/model.toml", format!("# Mine.\n{manifest}"));
+    checkout.put(
+        "models/line/model.toml",
+        format!("# Mine.\n{manifest}\n[ranges]\nx = [0, 40] # km\n"),
+    );
     let steeper = fixture("line-steeper.onnx");
     let told = checkout.good(&add(&steeper, "line", "v1.1.0"));
     assert!(told.contains("in place of v1.0.0"), "{told}");
@@ -65,6 +68,15 @@ fn the_whole_way_of_a_model_into_the_repository() {
         "{told}"
     );
     assert!(told.contains("modelship diff HEAD models"), "{told}");
+    assert!(
+        told.contains("[ranges] in models/line/model.toml are still those of v1.0.0"),
+        "{told}"
+    );
+    let edited = checkout.text("models/line/model.toml");
+    assert!(
+        edited.ends_with("\n[ranges]\nx = [0, 40] # km\n"),
+        "{edited}"
+    );
     assert!(
         checkout
             .text("models/line/model.toml")

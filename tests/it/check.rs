@@ -142,6 +142,31 @@ fn columns_must_fit_their_input() {
 }
 
 #[test]
+fn ranges_must_be_of_what_the_model_takes() {
+    let checkout = Checkout::with_line();
+    let manifest = checkout.text("models/line/model.toml");
+    let with = |more: &str| checkout.put("models/line/model.toml", format!("{manifest}\n{more}"));
+    with("[features]\nx = [\"km\"]\n[ranges]\nkm = [0.5, 40]\nx = [0, 1]\n");
+    checkout.good(&["check"]);
+    with("[ranges]\nkm = [0, 1]\n");
+    only(
+        &checkout,
+        &[],
+        &["ranges.km", "no input or column \"km\"", "name one of x"],
+    );
+    with("[ranges]\nx = [0, 1e300]\n");
+    only(
+        &checkout,
+        &[],
+        &[
+            "ranges.x",
+            "does not fit FP32",
+            "give two numbers that FP32 holds",
+        ],
+    );
+}
+
+#[test]
 fn what_git_would_not_carry_well_is_found() {
     let checkout = Checkout::new();
     let external = fixture("external/line.onnx");

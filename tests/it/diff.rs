@@ -77,6 +77,17 @@ fn nothing_changed_is_said_so() {
     assert_eq!(own["models"][0]["change"], "words");
     assert_eq!(own["models"][0]["words"][0]["head"], "A straight line.");
     assert_eq!(own["verdict"], "fits");
+    let manifest = checkout.text("models/line/model.toml");
+    checkout.put(
+        "models/line/model.toml",
+        manifest + "\n[ranges]\nx = [0.0, 40.5]\n",
+    );
+    let own = review(&checkout);
+    let change = &own["models"][0]["words"][1];
+    assert_eq!(
+        (&change["key"], &change["base"], &change["head"]),
+        (&"ranges.x".into(), &"".into(), &"[0, 40.5]".into())
+    );
     checkout.edit(
         "models/line/model.toml",
         "\n[[files]]",

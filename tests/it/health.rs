@@ -90,6 +90,9 @@ fn a_card_shows_what_is_served_and_how_it_was_proved() {
     assert_eq!(card["inputs"][0]["datatype"], "FP32");
     let all = service.get("/models").json();
     assert_eq!(all["models"].as_array().unwrap().len(), 2);
+    let ranges = serde_json::json!([[1.2, 31.7]]);
+    assert_eq!(card["inputs"][0]["ranges"], ranges);
+    assert_eq!(card["outputs"][0].get("ranges"), None);
     assert_eq!(service.get("/models/none").status, 404);
 }
 

@@ -113,6 +113,7 @@ def test_training_gives_the_same_bytes(root, tmp_path):
             text = (folder / "model.toml").read_text()
             for file in manifest(folder)["files"]:
                 text = text.replace(file["sha256"], "0" * 64)
+            text, _, _ = text.partition("\n[ranges]")
             (folder / "model.toml").write_text(text)
             for path in (folder / "cases").glob("*.json"):
                 inputs = json.loads(path.read_text())["inputs"]

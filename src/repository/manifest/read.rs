@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Manifest, ModelFile,
     fields::{Fields, Notes, shown},
+    ranges::ranges,
     refused_path,
 };
 use crate::{
@@ -60,6 +61,7 @@ pub(super) fn manifest(file: &Path, text: &str) -> Result<Manifest, Vec<Problem>
     let tolerance = tolerance(&mut notes, &mut root);
     let scheduling = scheduling(&mut notes, &mut root);
     let features = features(&mut notes, &mut root);
+    let ranges = ranges(&mut notes, &mut root);
     root.finish(&mut notes);
     match (name, version, description) {
         (Some(name), Some(version), Some(description)) if notes.problems.is_empty() => {
@@ -73,6 +75,7 @@ pub(super) fn manifest(file: &Path, text: &str) -> Result<Manifest, Vec<Problem>
                 tolerance,
                 scheduling,
                 features,
+                ranges,
             })
         }
         _ => {

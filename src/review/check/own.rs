@@ -25,7 +25,7 @@ impl Own<'_> {
         Problem::new(file, reason, remedy)
     }
 
-    fn manifest_problem(
+    pub(super) fn manifest_problem(
         &self,
         key: &str,
         reason: impl Into<String>,
@@ -54,6 +54,7 @@ impl Own<'_> {
         };
         let signature = loaded.signature().clone();
         self.features(&signature);
+        self.ranges(&signature);
         self.description();
         self.unused_files();
         let inputs = self.golden(&mut loaded);

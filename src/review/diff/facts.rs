@@ -1,5 +1,7 @@
 //! What is known of one version, and how its words change.
 
+use std::collections::BTreeSet;
+
 use crate::{
     repository::{Manifest, VerifiedModel},
     review::report::{VersionFacts, WordChange},
@@ -61,11 +63,16 @@ pub(super) fn words(base: &Manifest, head: &Manifest) -> Vec<WordChange> {
     };
     compare("golden", tolerance(base), tolerance(head));
     compare("scheduling", settings(base), settings(head));
-    let keys: std::collections::BTreeSet<&String> =
-        base.labels.keys().chain(head.labels.keys()).collect();
+    let keys: BTreeSet<&String> = base.labels.keys().chain(head.labels.keys()).collect();
     for key in keys {
         let value = |m: &Manifest| m.labels.get(key).cloned().unwrap_or_default();
         compare(&format!("labels.{key}"), value(base), value(head));
+    }
+    let keys: BTreeSet<&String> = base.ranges.keys().chain(head.ranges.keys()).collect();
+    for key in keys {
+        let value = |m: &Manifest| m.ranges.get(key).map(ToString::to_string);
+        let [before, after] = [base, head].map(|m| value(m).unwrap_or_default());
+        compare(&format!("ranges.{key}"), before, after);
     }
     changes
 }

@@ -57,7 +57,7 @@ fn the_whole_manifest() {
         [scheduling]\nmax_batch_size = 0x40\nmax_queue_size = 1_024\nmax_queue_delay = \"2ms\"\n\
         instances = 2\nintra_threads = 1\nplacement = \"threads\"\n\
         priority_levels = 3\ndefault_priority = 1\ndefault_timeout = \"1s\"\n\
-        [features]\nx = [\"a\", \"b\"]\n";
+        [features]\nx = [\"a\", \"b\"]\n[ranges]\na = [-0.5, 40]\nx = [1_0, 1e1]\n";
     let own = parse(&format!("license = \"MIT\"\n{}{more}", head())).unwrap();
     assert_eq!(own.license.as_deref(), Some("MIT"));
     assert_eq!(own.files.len(), 2);
@@ -80,6 +80,8 @@ fn the_whole_manifest() {
     };
     assert_eq!(own.scheduling, expected);
     assert_eq!(own.features["x"], ["a", "b"]);
+    let ranges: Vec<_> = own.ranges.iter().map(|(k, r)| format!("{k} {r}")).collect();
+    assert_eq!(ranges, ["a [-0.5, 40]", "x [10, 10]"]);
 }
 
 #[test]
@@ -213,6 +215,41 @@ fn numbers_are_checked() {
     assert!(one("[golden]\nabsolute = nan\n").contains("finite"));
     assert!(one("[features]\nx = [\"a\", \"a\"]\n").contains("\"a\" stands there twice"));
     assert!(one("[features]\nx = \"a\"\n").contains("features.x"));
+}
+
+#[test]
+fn ranges_are_two_numbers_the_least_first() {
+    for (value, expected) in [
+        ("1", "1 does not fit"),
+        ("[1]", "an array does not fit"),
+        ("[1, 2, 3]", "an array does not fit"),
+        ("[\"1\", 2]", "two finite numbers"),
+        ("[0, inf]", "two finite numbers"),
+        ("[nan, 1]", "two finite numbers"),
+        (
+            "[2, 1.5]",
+            "2 is greater than 1.5; give the least value first",
+        ),
+    ] {
+        let text = one(&format!("[ranges]\nx = {value}\n"));
+        assert!(
+            text.contains(":8: key \"ranges.x\": ") && text.contains(expected),
+            "{value}: {text}"
+        );
+    }
+}
+
+#[test]
+fn an_input_has_the_ranges_of_its_columns() {
+    let text = "[features]\nx = [\"a\", \"b\"]\n[ranges]\na = [0, 1.5]\nx = [2, 3]\nz = [-1, 1]\n";
+    let own = parse(&(head() + text)).unwrap();
+    let json = |input| serde_json::to_string(&own.ranges_of(input)).unwrap();
+    assert_eq!(json("x"), "[[0,1.5],[2,3]]");
+    assert_eq!(json("z"), "[[-1,1]]");
+    assert_eq!(json("y"), "[]");
+    let own = parse(&(head() + &text.replace("x = [2, 3]\n", ""))).unwrap();
+    let json = serde_json::to_string(&own.ranges_of("x")).unwrap();
+    assert_eq!(json, "[[0,1.5],null]");
 }
 
 proptest! {

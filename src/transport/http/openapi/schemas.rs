@@ -250,7 +250,24 @@ fn declared() -> Value {
                 }),
             ),
         ],
-        &[],
+        &[
+            ("optional", json!({"type": "boolean"})),
+            ("features", list(json!({"type": "string"}))),
+            (
+                "ranges",
+                json!({
+                    "type": "array",
+                    "items": {
+                        "type": ["array", "null"],
+                        "items": {"type": "number"},
+                        "minItems": 2,
+                        "maxItems": 2,
+                    },
+                    "description": "The least and the greatest value that it was trained on: one pair \
+                        for each of features, or one for the whole input",
+                }),
+            ),
+        ],
     )
 }
 
