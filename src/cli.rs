@@ -7,6 +7,7 @@ mod add;
 mod check;
 mod completions;
 mod diff;
+mod exchange;
 mod expect;
 mod log;
 mod no_telemetry;

@@ -6,7 +6,7 @@ mod manifest;
 mod place;
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -19,7 +19,7 @@ use self::{
     files::{Bytes, Prepared},
     place::Place,
 };
-use super::{Usage, flag, progress::Progress};
+use super::{Usage, flag, progress::Progress, scratch};
 use crate::{
     engine::{self, OnnxRuntime},
     repository::{
@@ -160,6 +160,7 @@ impl Request {
 
     /// Adds the version, and gives what to tell of it.
     fn add(&self, engine: &OnnxRuntime, progress: &Progress) -> anyhow::Result<String> {
+        scratch::clear_left_behind(&self.models);
         let place = Place::find(&self.models, &self.name, &self.version, self.beside)?;
         let before = place.standing.as_ref().map(|own| &own.manifest);
         let graph = before.map_or("model.onnx", |m| &m.graph().path).to_owned();
@@ -188,8 +189,12 @@ impl Request {
         )?;
 
         progress.step(3, 4, "writing");
+        let here = env::current_dir();
         self.write(&place, &bytes, &recorded)?;
-        Ok(self.told(&place, &bytes, &recorded))
+        // Run in the folder that was replaced, it stands in one that is gone.
+        let was_moved = env::current_dir().is_err()
+            && here.is_ok_and(|here| env::set_current_dir(here).is_ok());
+        Ok(self.told(&place, &bytes, &recorded, was_moved))
     }
 
     /// The model as a verified one, before it stands anywhere.
@@ -258,7 +263,6 @@ impl Request {
         if let Err(problems) = repository::Manifest::parse(&file, &text) {
             bail!("{}", lines(&problems));
         }
-        // Last, so that the manifest never names what is not there yet.
         prepared.write(MANIFEST, text.as_bytes())?;
         let mut stale = Vec::new();
         if let Some(own) = &place.standing {
@@ -272,11 +276,17 @@ impl Request {
             let gone = names.filter(|name| recorded.cases.iter().all(|c| c.name != *name));
             stale.extend(gone.map(|name| PathBuf::from(format!("cases/{name}.json"))));
         }
-        prepared.commit(&place.folder, &stale)
+        prepared.commit(&place.folder, &stale).map(drop)
     }
 
     /// What was done, and what to do next.
-    fn told(&self, place: &Place, bytes: &Bytes, recorded: &cases::Recorded) -> String {
+    fn told(
+        &self,
+        place: &Place,
+        bytes: &Bytes,
+        recorded: &cases::Recorded,
+        was_moved: bool,
+    ) -> String {
         let Self { name, version, .. } = self;
         let folder = place.folder.display();
         let from = place
@@ -322,6 +332,9 @@ impl Request {
             format!(" --models {models}")
         };
         out += "Next:\n";
+        if was_moved {
+            out += "  cd .     # this folder has a new one in its place\n";
+        }
         if Repository::of(&self.models).is_some_and(|own| own.commit("HEAD").is_ok()) {
             out += &format!(
                 "  modelship diff HEAD {models}{option}     # the review, before anybody else sees it\n"

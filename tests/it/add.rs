@@ -8,7 +8,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::checkout::{Checkout, fixture};
+use crate::{
+    checkout::{Checkout, fixture},
+    process::Ended,
+};
 
 fn add<'a>(file: &'a str, name: &'a str, version: &'a str) -> Vec<&'a str> {
     vec!["add", file, "--name", name, "--version", version]
@@ -137,6 +140,26 @@ fn what_stands_is_not_replaced_by_what_is_not_newer() {
         "",
         "nothing was written"
     );
+}
+
+#[test]
+fn a_model_is_replaced_from_within_its_own_folder() {
+    let checkout = Checkout::with_line();
+    checkout.put("models/line/notes/README.md", "# Mine\n");
+    let steeper = fixture("line-steeper.onnx");
+    let mut arguments = add(&steeper, "line", "v1.1.0");
+    arguments.extend(["--models", ".."]);
+    let mut command = checkout.modelship(&arguments);
+    command.current_dir(checkout.path().join("models/line"));
+    let ended = Ended::of(command.output().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.out.contains("cd . ") && !ended.out.contains("still wrong"),
+        "{ended:?}"
+    );
+    assert_eq!(checkout.text("models/line/notes/README.md"), "# Mine\n");
+    let checked = checkout.good(&["check"]);
+    assert!(checked.contains("line v1.1.0"), "{checked}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod golden;
 mod health;
 mod hostile;
 mod hot_swap;
+mod interrupted;
 mod logs;
 mod metrics;
 mod phoning_home;

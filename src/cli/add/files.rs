@@ -1,7 +1,8 @@
 //! The files of a version, prepared beside their place and put there at once.
 
 use std::{
-    fs,
+    fs, io,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,7 +10,10 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use crate::{
-    cli::scratch::{Scratch, undivided},
+    cli::{
+        exchange,
+        scratch::{Scratch, undivided},
+    },
     engine::ModelBytes,
     repository::{Digest, ModelFile, Version, onnx, stamp},
 };
@@ -91,10 +95,10 @@ impl Bytes {
     }
 }
 
-/// Files prepared in a hidden folder beside their place.
+/// The folder of a version, prepared in a hidden folder beside its place.
 pub(super) struct Prepared {
     scratch: Scratch,
-    /// Paths in the model's folder, in the order in which they go there.
+    /// Paths in the model's folder.
     paths: Vec<String>,
 }
 
@@ -109,44 +113,137 @@ impl Prepared {
         })
     }
 
+    fn new_folder(&self) -> PathBuf {
+        self.scratch.path().join("new")
+    }
+
     /// Prepares one file.
     pub(super) fn write(&mut self, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        let file = self.scratch.path().join(path);
-        if let Some(parent) = file.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(&file, bytes).with_context(|| format!("{} can't be written", file.display()))?;
+        let file = self.new_folder().join(path);
+        undivided(|| {
+            if let Some(parent) = file.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(&file, bytes)
+        })
+        .with_context(|| format!("{} can't be written", file.display()))?;
         self.paths.push(path.to_owned());
         Ok(())
     }
 
-    /// Moves every file to its place in `folder`, and removes `stale` ones
-    /// from it, undisturbed by signals. What is the same already is left
-    /// alone.
-    pub(super) fn commit(self, folder: &Path, stale: &[PathBuf]) -> anyhow::Result<()> {
-        undivided(|| {
-            for path in &self.paths {
-                let (from, to) = (self.scratch.path().join(path), folder.join(path));
-                if fs::read(&to).is_ok_and(|old| fs::read(&from).is_ok_and(|new| old == new)) {
-                    continue;
-                }
-                if let Some(parent) = to.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                fs::rename(&from, &to)
-                    .with_context(|| format!("{} can't be written", to.display()))?;
-            }
-            for path in stale {
-                let file = folder.join(path);
-                match fs::remove_file(&file) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(e)
-                            .with_context(|| format!("{} can't be removed", file.display()));
-                    }
-                    _ => {}
-                }
-            }
-            Ok(())
-        })
+    /// Puts the prepared folder at `folder`, in one step. What stands there
+    /// stands there still, but for what was prepared and what is `stale`.
+    /// Gives whether anything changed.
+    pub(super) fn commit(self, folder: &Path, stale: &[PathBuf]) -> anyhow::Result<bool> {
+        let new = self.new_folder();
+        let is_as_it_was = |path: &String| is_same(&new.join(path), &folder.join(path));
+        if self.paths.iter().all(is_as_it_was)
+            && !stale.iter().any(|path| folder.join(path).exists())
+        {
+            return Ok(false);
+        }
+        let failed = || format!("{} can't be written", folder.display());
+        // A link to the folder stays one.
+        let place = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        if place.is_dir() {
+            undivided(|| carry(&place, &new, Path::new(""), stale)).with_context(failed)?;
+        } else if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent).with_context(failed)?;
+        }
+        undivided(|| exchange::put(self.scratch.path(), &new, &place)).with_context(failed)?;
+        Ok(true)
+    }
+}
+
+fn is_same(new: &Path, old: &Path) -> bool {
+    fs::read(old).is_ok_and(|old| fs::read(new).is_ok_and(|new| old == new))
+}
+
+/// Brings what lies in the folder `at` of `old` into `new`, where it is not
+/// `stale` and nothing else was prepared in its place. A file is the same file
+/// in both; where that can't be, it is copied.
+fn carry(old: &Path, new: &Path, at: &Path, stale: &[PathBuf]) -> io::Result<()> {
+    let (from, to) = (old.join(at), new.join(at));
+    fs::create_dir_all(&to)?;
+    fs::set_permissions(&to, fs::metadata(&from)?.permissions())?;
+    for entry in fs::read_dir(&from)? {
+        let entry = entry?;
+        let path = at.join(entry.file_name());
+        let (from, to) = (old.join(&path), new.join(&path));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            carry(old, new, &path, stale)?;
+            continue;
+        }
+        let is_prepared = to.exists();
+        if stale.contains(&path) || is_prepared && !is_same(&to, &from) {
+            continue;
+        }
+        if is_prepared {
+            fs::remove_file(&to)?;
+        }
+        match fs::hard_link(&from, &to) {
+            Err(_) if kind.is_file() => drop(fs::copy(&from, &to)?),
+            Err(_) if kind.is_symlink() => symlink(fs::read_link(&from)?, &to)?,
+            linked => linked?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_prepared_stays_as_it_is() {
+        let models = tempfile::tempdir().unwrap();
+        let folder = models.path().join("line");
+        let put = |path: &str, text: &str| {
+            let file = folder.join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        put("model.onnx", "old");
+        put("same.bin", "same");
+        put("README.md", "mine");
+        put(".hidden", "mine");
+        put("cases/case-1.json", "old");
+        put("cases/case-2.json", "stale");
+        put("v2.0.0/model.toml", "another version");
+        fs::create_dir(folder.join("empty")).unwrap();
+        symlink("README.md", folder.join("link.md")).unwrap();
+        let inode = |path: &str| {
+            use std::os::unix::fs::MetadataExt as _;
+            fs::symlink_metadata(folder.join(path)).unwrap().ino()
+        };
+        let before = ["same.bin", "README.md", "v2.0.0/model.toml"].map(inode);
+        let prepare = || {
+            let mut prepared = Prepared::in_repository(models.path()).unwrap();
+            prepared.write("model.onnx", b"new").unwrap();
+            prepared.write("same.bin", b"same").unwrap();
+            prepared.write("cases/case-1.json", b"new").unwrap();
+            prepared
+        };
+        let stale = [PathBuf::from("cases/case-2.json")];
+        assert!(prepare().commit(&folder, &stale).unwrap());
+        let text = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
+        assert_eq!(
+            (text("model.onnx"), text("cases/case-1.json")),
+            ("new".to_owned(), "new".to_owned())
+        );
+        assert!(!folder.join("cases/case-2.json").exists());
+        assert!(folder.join("empty").is_dir());
+        assert_eq!(text("link.md"), "mine");
+        assert_eq!(text(".hidden"), "mine");
+        assert_eq!(
+            ["same.bin", "README.md", "v2.0.0/model.toml"].map(inode),
+            before
+        );
+        // Again, there is nothing to do, and the folder stays the same one.
+        let own = inode("");
+        assert!(!prepare().commit(&folder, &stale).unwrap());
+        assert_eq!(inode(""), own);
+        assert_eq!(fs::read_dir(models.path()).unwrap().count(), 1);
     }
 }

@@ -130,8 +130,13 @@ fn versions(model: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(model).into_iter().flatten().flatten();
     let folders = entries.map(|entry| entry.path());
     folders
-        .filter(|folder| folder.join(MANIFEST).exists())
+        .filter(|folder| folder.join(MANIFEST).exists() && !is_hidden(folder))
         .collect()
+}
+
+fn is_hidden(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with('.')
 }
 
 /// Whether git's history knows this version with other bytes. Where there is
