@@ -18,7 +18,10 @@ use super::{
     servable::Servable,
     watch::Fingerprint,
 };
-use crate::repository::{self, Candidate, ModelId, Problem, Scan, Version};
+use crate::{
+    repository::{self, Candidate, ModelId, Problem, Scan, Version},
+    scheduler::Background,
+};
 
 /// Brings the catalog to what the repository aspires to.
 pub struct Manager {
@@ -96,6 +99,11 @@ impl Manager {
     /// The repository's folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// How its work gives way to the event loops.
+    pub fn background(&self) -> Background {
+        self.loader.host.background
     }
 
     /// What is held while a pass is under way; who holds it keeps the next

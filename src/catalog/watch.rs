@@ -8,9 +8,10 @@ use std::{
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::manager::Manager;
+use crate::scheduler::Background;
 
 /// How the repository is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,7 +71,10 @@ pub async fn follow(manager: Arc<Mutex<Manager>>, watch: Watch, interval: Durati
     if watch == Watch::Off {
         return;
     }
-    let root = lock(&manager).root().to_owned();
+    let (root, background) = {
+        let manager = lock(&manager);
+        (manager.root().to_owned(), manager.background())
+    };
     let (sender, mut events) = mpsc::channel::<()>(1);
     // Kept for its life: dropping it ends the events.
     let watcher = match watch {
@@ -84,36 +88,68 @@ pub async fn follow(manager: Arc<Mutex<Manager>>, watch: Watch, interval: Durati
     } else {
         interval
     };
-    let mut seen = Fingerprint::of(&root);
+    let look = {
+        let root = root.clone();
+        move || Fingerprint::of(&root)
+    };
+    // A look that can't be taken for want of a thread is taken the next time.
+    let mut seen = apart(background, look.clone()).await;
     // The pass before this saw the files at a moment that nobody knows here:
     // the first look makes another, which loads nothing that is served.
     let mut done = None;
     loop {
-        let wait = if Some(seen) == done { idle } else { interval };
+        let wait = if seen.is_some() && seen == done {
+            idle
+        } else {
+            interval
+        };
         let _ = tokio::time::timeout(wait, events.recv()).await;
         if wait == interval && watcher.is_some() {
             // Let a burst of writes settle.
             tokio::time::sleep(interval).await;
             while events.try_recv().is_ok() {}
         }
-        let now = Fingerprint::of(&root);
+        let now = apart(background, look.clone()).await;
         let still = now == seen;
         seen = now;
-        if Some(now) == done || !still {
+        if now.is_none() || now == done || !still {
             continue;
         }
         let manager = Arc::clone(&manager);
-        let pass = tokio::task::spawn_blocking(move || {
+        let pass = move || {
             for failure in lock(&manager).pass().failures {
                 tracing::error!("{failure}");
             }
-        });
-        if let Err(error) = pass.await {
-            tracing::error!(%error, "the repository is no longer followed");
-            return;
+        };
+        if apart(background, pass).await.is_some() {
+            done = now;
         }
-        done = Some(now);
     }
+}
+
+/// Does `work` on a thread that gives way to the event loops. `None` where it
+/// can't be done, which is logged.
+async fn apart<T: Send + 'static>(
+    background: Background,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (done, result) = oneshot::channel();
+    let started = std::thread::Builder::new()
+        .name("manager".to_owned())
+        .spawn(move || {
+            background.give_way();
+            let _at_work = background.at_work();
+            let _ = done.send(work());
+        });
+    let error = match started {
+        Ok(_) => match result.await {
+            Ok(value) => return Some(value),
+            Err(_) => "it panicked".to_owned(),
+        },
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(error, "the repository could not be looked at");
+    None
 }
 
 /// A pass that panicked has left the catalog as it was.
