@@ -1,5 +1,7 @@
 //! `modelship check`: whatever is wrong is found, in one pass.
 
+mod faults;
+
 use std::fs;
 
 use proptest::prelude::*;

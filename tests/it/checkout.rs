@@ -23,6 +23,18 @@ pub fn fixture(name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
 impl Checkout {
     /// Nothing but a README.
     pub fn new() -> Self {
@@ -40,6 +52,15 @@ impl Checkout {
         let own = Self::new();
         own.add_line("line.onnx", "v1.0.0");
         own.commit("line v1.0.0");
+        own
+    }
+
+    /// The same again, in a folder of its own.
+    pub fn copy(&self) -> Self {
+        let own = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        copy(&self.path(), &own.path());
         own
     }
 

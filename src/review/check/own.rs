@@ -154,6 +154,18 @@ impl Own<'_> {
             samples = sampler.accepted(&mut *loaded.session, signature, 4);
         }
         samples.extend(cases);
+        if samples.is_empty() && signature.has_dynamic_rows() {
+            let reason = "no input was taken that was drawn at random within its shapes and types, so \
+                          nothing shows whether its rows depend on each other";
+            let remedy = "record inputs that it takes with `modelship add --cases`";
+            let problem = self.manifest_problem("scheduling.max_batch_size", reason, remedy);
+            let severity = match settings.max_batch_size {
+                Some(_) => Severity::Error,
+                None => Severity::Warning,
+            };
+            self.findings.add(severity, Rule::Batch, problem);
+            return "off: there is no sample to prove it with".to_owned();
+        }
         let tolerance = self.verified.manifest.tolerance;
         match prove_batching(&mut *loaded.session, signature, &samples, tolerance) {
             Ok(Batching::On) => "on".to_owned(),
