@@ -12,7 +12,7 @@ use super::{
     Http,
     answer::{json, json_of},
 };
-use crate::{catalog, telemetry::Metrics};
+use crate::{catalog, telemetry::Metrics, transport::readiness::Stage};
 
 /// The process is alive, draining or not.
 pub(super) async fn live() -> Response {
@@ -31,6 +31,22 @@ pub(super) async fn ready(State(http): State<Http>) -> Response {
         status,
         &json!({"status": stage.name(), "reason": stage.reason()}),
     )
+}
+
+/// [`live`] in the words of the Open Inference Protocol's clients.
+pub(super) async fn protocol_live() -> Response {
+    json(StatusCode::OK, r#"{"live":true}"#)
+}
+
+/// [`ready`] in the words of the Open Inference Protocol's clients.
+pub(super) async fn protocol_ready(State(http): State<Http>) -> Response {
+    let stage = http.readiness.stage();
+    let (status, ready) = if stage == Stage::Ready {
+        (StatusCode::OK, true)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, false)
+    };
+    json_of(status, &json!({"ready": ready, "reason": stage.reason()}))
 }
 
 /// [`ready`], and the state of every version.

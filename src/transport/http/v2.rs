@@ -56,15 +56,15 @@ pub(super) fn api() -> Api {
         )
         .route(
             "/v2/health/live",
-            get(super::health::live),
-            [get_("Whether the server is alive").ok("It is", Schema::Stage)],
+            get(super::health::protocol_live),
+            [get_("Whether the server is alive").ok("It is", Schema::ServerLive)],
         )
         .route(
             "/v2/health/ready",
-            get(super::health::ready),
+            get(super::health::protocol_ready),
             [super::stages(
                 get_("Whether the server is ready"),
-                Schema::Stage,
+                Schema::ServerReady,
             )],
         )
         .route(

@@ -27,6 +27,10 @@ pub(in super::super) enum Schema {
     Predictions,
     /// The server's metadata.
     Server,
+    /// Whether the server is alive.
+    ServerLive,
+    /// Whether the server is ready.
+    ServerReady,
     /// A model's metadata.
     Metadata,
     /// Whether a model is ready.
@@ -50,7 +54,7 @@ pub(in super::super) enum Schema {
 }
 
 impl Schema {
-    const ALL: [Schema; 20] = [
+    const ALL: [Schema; 22] = [
         Schema::Refusal,
         Schema::Index,
         Schema::Stage,
@@ -61,6 +65,8 @@ impl Schema {
         Schema::Rows,
         Schema::Predictions,
         Schema::Server,
+        Schema::ServerLive,
+        Schema::ServerReady,
         Schema::Metadata,
         Schema::ModelReady,
         Schema::Configuration,
@@ -131,6 +137,11 @@ impl Schema {
                     ("version", text.clone()),
                     ("extensions", list(text)),
                 ],
+                &[],
+            ),
+            Schema::ServerLive => object(&[("live", json!({"const": true}))], &[]),
+            Schema::ServerReady => object(
+                &[("ready", json!({"type": "boolean"})), ("reason", text)],
                 &[],
             ),
             Schema::Metadata => object(
