@@ -248,7 +248,7 @@ impl grpc_inference_service_server::GrpcInferenceService for Inference {
     }
 }
 
-/// What perf_analyzer and the like read of a model's configuration.
+/// What clients that measure read of a model's configuration.
 fn configuration(lease: &Lease) -> ModelConfig {
     let plan = &lease.card().scheduling;
     let max_batch_size = inference::max_batch_size(lease);

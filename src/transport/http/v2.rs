@@ -266,7 +266,7 @@ async fn config(
     Ok(configuration(&lease))
 }
 
-/// What perf_analyzer and the like read of a model's configuration.
+/// What clients that measure read of a model's configuration.
 fn configuration(lease: &Lease) -> Response {
     let plan = &lease.card().scheduling;
     let max_batch_size = inference::max_batch_size(lease);
