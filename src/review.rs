@@ -18,6 +18,7 @@ mod sampling;
 mod side;
 mod step;
 mod svg;
+pub mod unrepeated;
 
 pub use self::{
     diff::{Request, diff},

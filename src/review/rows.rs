@@ -29,6 +29,14 @@ pub struct Layout {
     columns: Vec<Option<Vec<usize>>>,
 }
 
+impl Layout {
+    /// The columns, of `count`, that are no input's.
+    pub fn free(&self, count: usize) -> Vec<usize> {
+        let used: Vec<usize> = self.columns.iter().flatten().flatten().copied().collect();
+        (0..count).filter(|column| !used.contains(column)).collect()
+    }
+}
+
 impl Table {
     /// Reads a CSV file whose first line names the columns, up to `most`
     /// rows of it.
@@ -60,8 +68,9 @@ impl Table {
     }
 
     /// Which columns are which input's: by the names in `features`, by the
-    /// input's own name, and for a model of one input by position, what bears
-    /// the name of an output left out.
+    /// input's own name, and for a model of one input by position. What bears
+    /// the name of an output is passed over then, unless there are just as
+    /// many columns as the input takes.
     ///
     /// # Errors
     /// `Invalid`, with the input whose columns can't be told.
@@ -98,7 +107,11 @@ impl Table {
     fn by_position(&self, signature: &Signature, spec: &TensorSpec) -> Option<Vec<usize>> {
         let only = signature.inputs.iter().filter(|i| !i.optional).count() == 1;
         let width = width(spec).filter(|_| only)?;
-        let columns: Vec<usize> = (0..self.columns.len())
+        let all = 0..self.columns.len();
+        if all.len() == width {
+            return Some(all.collect());
+        }
+        let columns: Vec<usize> = all
             .filter(|&c| signature.output_index(&self.columns[c]).is_none())
             .take(width)
             .collect();
@@ -128,7 +141,7 @@ impl Table {
             };
             let text: Vec<String> = columns
                 .iter()
-                .map(|&c| cell(spec.dtype, cells.get(c).map_or("", String::as_str)))
+                .map(|&c| cell_data(spec.dtype, cells.get(c).map_or("", String::as_str)))
                 .collect();
             let names: Vec<&str> = columns.iter().map(|&c| &*self.columns[c]).collect();
             let shape = row_shape(spec, text.len());
@@ -149,7 +162,7 @@ impl Table {
 }
 
 /// A cell of a CSV file in JSON's form. An empty cell is a missing number.
-fn cell(dtype: DType, text: &str) -> String {
+pub fn cell_data(dtype: DType, text: &str) -> String {
     let quoted = || Value::from(text).to_string();
     match dtype {
         DType::Bytes => quoted(),

@@ -10,6 +10,7 @@
 
 mod access_log;
 mod add;
+mod answers;
 mod batching;
 mod check;
 mod checkout;
@@ -31,5 +32,7 @@ mod service;
 mod settings;
 mod signals;
 mod startup;
+mod tampered;
+mod terminal;
 mod tidy;
 mod wire;

@@ -1,8 +1,9 @@
 //! Golden cases to record: from a file, from the version before, or drawn at
 //! random.
 
+mod table;
+
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -10,12 +11,14 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+use self::table::{Claim, table};
 use crate::{
     repository::{GoldenCase, Mismatch, Tolerance, onnx},
     review::{
         Sampler,
         exercise::Loaded,
-        rows::{Features, Table, from_json},
+        rows::{Features, from_json},
+        unrepeated::Unrepeated,
     },
     scheduler::Inputs,
     tensor::{Signature, Tensor},
@@ -58,9 +61,14 @@ pub(super) fn record(loaded: &mut Loaded, sources: &Sources<'_>) -> anyhow::Resu
         if given.is_empty() {
             bail!("--cases {}: there is no case in it", file.display());
         }
-        for case in given {
+        for (case, claims) in given {
             let own = answered(loaded, &case, sources.tolerance)
                 .with_context(|| format!("--cases {}: {}", file.display(), case.name))?;
+            for claim in claims {
+                claim
+                    .hold(&own, sources.tolerance)
+                    .with_context(|| format!("--cases {}", file.display()))?;
+            }
             recorded.cases.retain(|c| c.name != own.name);
             recorded.cases.push(own);
         }
@@ -171,16 +179,17 @@ fn case(name: String, signature: &Signature, inputs: &Inputs, sampled: bool) -> 
     }
 }
 
-/// The cases of a file or folder; those without outputs have yet to be
-/// answered.
+/// The cases of a file or folder, and what cells say of their answers; those
+/// without outputs have yet to be answered.
 fn given(
     file: &Path,
     signature: &Signature,
     sources: &Sources<'_>,
     recorded: &mut Recorded,
-) -> anyhow::Result<Vec<GoldenCase>> {
+) -> anyhow::Result<Vec<(GoldenCase, Vec<Claim>)>> {
+    let alone = |cases: Vec<GoldenCase>| cases.into_iter().map(|case| (case, Vec::new())).collect();
     if file.is_dir() {
-        return test_data(file, signature);
+        return test_data(file, signature).map(alone);
     }
     let extension = file
         .extension()
@@ -189,7 +198,7 @@ fn given(
         .to_lowercase();
     match &*extension {
         "csv" => table(file, signature, sources, recorded),
-        "json" | "jsonl" | "ndjson" => json(file, signature, sources, recorded),
+        "json" | "jsonl" | "ndjson" => json(file, signature, sources, recorded).map(alone),
         _ => bail!(
             "cases come as JSON lines (.jsonl), CSV (.csv), or a folder test_data_set_* of ONNX"
         ),
@@ -200,31 +209,6 @@ fn given(
 fn number(n: usize, of: usize) -> String {
     let width = of.to_string().len();
     format!("case-{:0width$}", n + 1)
-}
-
-fn table(
-    file: &Path,
-    signature: &Signature,
-    sources: &Sources<'_>,
-    recorded: &mut Recorded,
-) -> anyhow::Result<Vec<GoldenCase>> {
-    let table = Table::read(file, sources.most + 1).map_err(anyhow::Error::msg)?;
-    let layout = table.layout(signature, sources.features)?;
-    for (index, spec) in signature.inputs.iter().enumerate() {
-        let names = table.names(&layout, index);
-        let distinct = names.iter().collect::<BTreeSet<_>>().len() == names.len();
-        // A column that bears the input's own name needs no other.
-        if sources.features.is_empty() && distinct && names.len() > 1 {
-            recorded.features.insert(spec.name.to_string(), names);
-        }
-    }
-    let count = limit(table.rows.len(), sources.most, recorded);
-    (0..count)
-        .map(|row| {
-            let inputs = table.inputs(&layout, signature, row)?;
-            Ok(case(number(row, count), signature, &inputs, false))
-        })
-        .collect()
 }
 
 fn limit(count: usize, most: usize, recorded: &mut Recorded) -> usize {
@@ -245,12 +229,14 @@ fn json(
     let text = fs::read_to_string(file)?;
     // One value on each line, or one in the whole file: an array is its items.
     let values: Vec<Value> = match serde_json::from_str(&text) {
-        Ok(Value::Array(items))
+        Ok(Unrepeated(Value::Array(items)))
             if signature.inputs.len() > 1 || items.iter().any(|i| !i.is_number()) =>
         {
             items
         }
-        Ok(value) => vec![value],
+        Ok(Unrepeated(value)) => vec![value],
+        // It is JSON, and wrong.
+        Err(e) if e.is_data() => return Err(e.into()),
         Err(_) => {
             let lines = text
                 .lines()
@@ -258,7 +244,9 @@ fn json(
                 .filter(|(_, line)| !line.trim().is_empty());
             lines
                 .map(|(n, line)| {
-                    serde_json::from_str(line).with_context(|| format!("line {}", n + 1))
+                    let read = serde_json::from_str(line);
+                    let Unrepeated(value) = read.with_context(|| format!("line {}", n + 1))?;
+                    Ok(value)
                 })
                 .collect::<anyhow::Result<_>>()?
         }
