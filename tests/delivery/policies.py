@@ -318,13 +318,25 @@ def applications_heal_themselves(documents):
         if retry.get("refresh") is not True:
             yield f"{name(app)}: a retry tries the failed commit again, not the one that mends it"
         options = set(policy.get("syncOptions") or [])
-        needed = {"CreateNamespace=true", "PruneLast=true", "FailOnSharedResource=true"}
-        if app["metadata"]["name"] == "argocd":
-            needed.add("ServerSideApply=true")
+        # By the server, as bootstrap-k3s does under the same name: so both own the same fields.
+        needed = {"CreateNamespace=true", "PruneLast=true", "FailOnSharedResource=true", "ServerSideApply=true"}
         if app["spec"].get("ignoreDifferences"):
             needed.add("RespectIgnoreDifferences=true")
         for option in sorted(needed - options):
             yield f"{name(app)}: no {option}"
+
+
+@policy
+def a_degraded_service_keeps_no_mending_out(documents):
+    """A sync ends at the first wave that is degraded, unless it is the last. The root Application
+    is as healthy as the service, so both stand in the last."""
+    waves = {
+        document["metadata"]["name"]: int(document["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
+        for document in of(documents, "Application")
+    }
+    for app in {"root", "modelship"} & set(waves):
+        if waves[app] != max(waves.values()):
+            yield f"Application/{app}: in wave {waves[app]}, so others wait until it is healthy"
 
 
 @policy

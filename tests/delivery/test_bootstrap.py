@@ -18,15 +18,17 @@ STUB = """#!/usr/bin/env bash
 printf '%s' "$(basename "$0")" >>"$NOTES"
 printf ' %q' "$@" >>"$NOTES"
 echo >>"$NOTES"
+echo "${KUBECONFIG:-}" >>"$STATE/kubeconfigs"
 case "$(basename "$0") $*" in
   "kubectl kustomize "*) exec kustomize build "$2" ;;
+  "kubectl get secret "*--ignore-not-found*) cat "$STATE/type" 2>/dev/null || true ;;
   "kubectl get secret "*) [ -e "$STATE/secret" ] ;;
   "kubectl get service "*) [ -e "$STATE/traefik" ] ;;
-  "kubectl get services "*) echo "32199 kube-system/traefik" ;;
+  "kubectl get services "*) [ ! -e "$STATE/port-is-taken" ] || echo "32199 kube-system/traefik" ;;
   "kubectl apply "*" -f -")
     cat >"$STATE/input"
     cat "$STATE/input" >>"$STATE/inputs"
-    if grep -q nodePort "$STATE/input" && [ -e "$STATE/port-is-taken" ]; then exit 1; fi
+    if grep -q nodePort "$STATE/input" && [ -e "$STATE/port-is-taken" -o -e "$STATE/broken" ]; then exit 1; fi
     if grep -q dockerconfigjson "$STATE/input"; then touch "$STATE/secret"; fi ;;
   "curl "*)
     while [ $# -gt 1 ]; do [ "$1" != -o ] || out=$2; shift; done
@@ -60,15 +62,15 @@ class Server:
         self.token = folder / "token"
         self.token.write_text(TOKEN + "\n")
 
-    def run(self, *args: str, tree: Path | None = None) -> subprocess.CompletedProcess:
+    def run(self, *args: str, tree: Path | None = None, kubeconfig: str = "") -> subprocess.CompletedProcess:
         environment = os.environ | {
+            "KUBECONFIG": kubeconfig,
             "PATH": f"{self.bin}:{os.environ['PATH']}",
             "NOTES": str(self.notes),
             "STATE": str(self.state),
             "BIN": str(self.bin),
             "BOOTSTRAP_ROOT": str(self.folder / "root"),
         }
-        environment.pop("KUBECONFIG", None)
         return subprocess.run(
             [str((tree or self.tree) / "scripts/bootstrap-k3s"), "--user", "ada", *args],
             env=environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
@@ -122,10 +124,16 @@ def test_a_first_run(server):
     order = [
         server.position("curl"),
         server.position("kubectl wait"),
-        server.position("kubectl apply --server-side --force-conflicts --field-manager=bootstrap -k gitops/namespaces"),
+        server.position(
+            "kubectl apply --server-side --force-conflicts --field-manager=argocd-controller -k gitops/namespaces"
+        ),
         server.position("kubectl kustomize gitops/overlays/production"),
-        server.position("kubectl apply --server-side --force-conflicts --field-manager=bootstrap -k gitops/argocd"),
-        server.position("kubectl apply --server-side --force-conflicts --field-manager=bootstrap -k gitops/apps"),
+        server.position(
+            "kubectl apply --server-side --force-conflicts --field-manager=argocd-controller -k gitops/argocd"
+        ),
+        server.position(
+            "kubectl apply --server-side --force-conflicts --field-manager=argocd-controller -k gitops/apps"
+        ),
     ]
     assert order == sorted(order)
     installer = server.calls()[order[0]]
@@ -178,6 +186,54 @@ def test_a_taken_port_is_named(server):
     run = server.run("--token-file", str(server.token))
     assert run.returncode == 1
     assert "NodePort 32199 is taken, by kube-system/traefik" in run.stderr
+
+
+@pytest.mark.needs("kustomize")
+def test_another_failure_is_not_taken_for_a_port(server):
+    (server.state / "broken").touch()
+    run = server.run("--token-file", str(server.token))
+    assert run.returncode == 1
+    assert "is taken" not in run.stderr and "the Service can't be made" in run.stderr
+
+
+@pytest.mark.needs("kustomize")
+def test_the_caller_s_kubeconfig_is_for_an_existing_cluster_alone(server):
+    """Whoever installs a server may have another cluster's in the environment."""
+    assert server.run("--token-file", str(server.token), kubeconfig="/another").returncode == 0
+    own = str(server.folder / "root/etc/rancher/k3s/k3s.yaml")
+    assert set((server.state / "kubeconfigs").read_text().split()) == {own}
+    (server.state / "kubeconfigs").unlink()
+    assert server.run("--token-file", str(server.token), "--existing", kubeconfig="/another").returncode == 0
+    assert set((server.state / "kubeconfigs").read_text().split()) == {"/another"}
+
+
+@pytest.mark.needs("kustomize")
+def test_secrets_alone_touch_nothing_else(server):
+    """Token rotation: whatever this clone holds, the rest of the cluster stays as it is."""
+    run = server.run("--token-file", str(server.token), "--secrets")
+    assert run.returncode == 0, run.stdout + run.stderr
+    changes = [call for call in server.calls() if not call.startswith(("kubectl get", "kubectl version"))]
+    assert changes == ["kubectl apply --server-side --force-conflicts --field-manager=argocd-controller -f -"]
+    assert "dockerconfigjson" in (server.state / "inputs").read_text()
+
+
+@pytest.mark.needs("kustomize")
+def test_a_secret_of_another_type_is_made_anew(server):
+    """Its type can't be changed, so an apply alone would fail."""
+    (server.state / "type").write_text("Opaque")
+    run = server.run("--token-file", str(server.token), "--secrets")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert server.position("kubectl delete secret -n modelship ghcr-pull") < server.position("kubectl apply")
+
+
+@pytest.mark.needs("kustomize")
+def test_a_longer_version_is_not_the_same(server):
+    """v1.36.5+k3s10 begins as v1.36.5+k3s1 does."""
+    (server.bin / "k3s").write_text(f"#!/bin/sh\necho 'k3s version {settings()['K3S_VERSION']}0 (abc)'\n")
+    (server.bin / "k3s").chmod(0o755)
+    run = server.run("--token-file", str(server.token))
+    assert run.returncode == 0 and "installed already" not in run.stdout
+    assert server.position("curl") >= 0
 
 
 @pytest.mark.needs("kustomize")
