@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -107,9 +108,13 @@ def secret(registry, password, kind="kubernetes.io/dockerconfigjson", namespace=
     }
 
 
-def expiry(days):
-    when = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days, hours=1)
-    return when.strftime("%Y-%m-%d %H:%M:%S UTC")
+def expiry(days, zone="UTC"):
+    """In that many days and an hour; with an offset, half an hour less than that many days."""
+    soon = datetime.timedelta(days=days, hours=1 if zone == "UTC" else -0.5)
+    when = datetime.datetime.now(datetime.UTC) + soon
+    if zone != "UTC":
+        when = when.astimezone(datetime.datetime.strptime(zone, "%z").tzinfo)
+    return when.strftime("%Y-%m-%d %H:%M:%S ") + zone
 
 
 class World:
@@ -203,6 +208,11 @@ def app_degraded(world):
     world.app["status"]["operationState"] = {"message": "one or more objects failed"}
 
 
+def verification_failed(world):
+    """What the job after a sync found: all is applied and healthy, and yet it is not right."""
+    world.app["status"]["operationState"] = {"phase": "Failed", "message": "job modelship-verify failed"}
+
+
 def no_applications(world):
     world.app = None
 
@@ -269,6 +279,7 @@ def card(**change):
         (older_k3s, "cluster", "runs v1.30.1+k3s1, and git names"),
         (no_applications, "applications", "there is none"),
         (app_degraded, "applications", "Degraded (one or more objects failed)"),
+        (verification_failed, "applications", "its last sync failed (job modelship-verify failed)"),
         (pull_fails, "pods", "ImagePullBackOff, denied"),
         (no_secret, "pull secret", "ghcr-pull is not in the namespace modelship"),
         (secret_elsewhere, "pull secret", "it is in default"),
@@ -280,6 +291,8 @@ def card(**change):
         (github(X_OAuth_Scopes="repo"), "token", "lacks the scope read:packages"),
         (github(X_OAuth_Scopes="read:packages, repo"), "token", "may do more than pull: repo"),
         (github(github_authentication_token_expiration=expiry(3)), "token", "expires in 3 days"),
+        # GitHub writes the owner's own time zone; 13 hours and a half tell it from UTC.
+        (github(github_authentication_token_expiration=expiry(14, "+1330")), "token", "expires in 13 days"),
         (service_not_ready, "NodePort 32199", "draining"),
         (ui_plain, "NodePort 30081", "does not answer over TLS: 404"),
         (card(name="other"), "models", "linear is not served; other is served and is not in git"),
@@ -297,6 +310,65 @@ def test_each_finding_is_named_with_a_remedy(world, spoil, title, state):
     assert len(found) == 1, done.stdout
     assert state in lines[found[0]], done.stdout
     assert lines[found[0] + 1].startswith("     -> ") and len(lines[found[0] + 1]) > 12
+
+
+def test_the_release_is_read_from_git_and_the_clone_stays_whole(tmp_path):
+    """The newest commit of the gitops repository, without making a shallow clone of this one."""
+
+    def git(*args, cwd):
+        author = {
+            f"GIT_{role}_{what}": "a@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        }
+        image.run("git", *args, cwd=cwd, env=os.environ | author)
+
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    (origin / "scripts").mkdir(parents=True)
+    (origin / "scripts/doctor").write_text((ROOT / "scripts/doctor").read_text())
+    (origin / "gitops/settings").mkdir(parents=True)
+    env = (ROOT / "gitops/settings/settings.env").read_text()
+    url = origin.as_uri()
+    (origin / "gitops/settings/settings.env").write_text(re.sub("(?m)^GITOPS_URL=.*$", f"GITOPS_URL={url}", env))
+    (origin / "gitops/release").mkdir()
+    held = origin / "gitops/release/release.json"
+    held.write_text(json.dumps(RELEASE))
+    git("init", "--quiet", "--initial-branch=main", cwd=origin)
+    for message in ("One", "Two"):
+        held.write_text(held.read_text() + "\n")
+        git("add", ".", cwd=origin)
+        git("commit", "--quiet", "-m", message, cwd=origin)
+    git("clone", "--quiet", url, str(clone), cwd=tmp_path)
+    newer = {"commit": "d" * 40, "models": [RELEASE["models"][0] | {"version": "v7.0.0"}]}
+    held.write_text(json.dumps(newer))
+    git("commit", "--quiet", "-am", "Three", cwd=origin)
+    environment = os.environ | {"KUBECONFIG": str(tmp_path / "none")}
+    ports = ("--host", "127.0.0.1", "--service-port", "1", "--ui-port", "1")
+    done = subprocess.run(
+        [sys.executable, str(clone / "scripts/doctor"), *ports],
+        env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert f"ok   release in git: linear v7.0.0, of commit dddddddddddd ({url} main)" in done.stdout, done.stdout
+    assert not (clone / ".git/shallow").exists()
+    image.run("git", "fsck", cwd=clone)
+
+
+def test_a_program_that_does_not_end_is_ended(tmp_path):
+    """With whatever it has started, which would hold its output open."""
+    stub = tmp_path / "bin/kubectl"
+    stub.parent.mkdir()
+    stub.write_text("#!/bin/sh\nsleep 1000 &\nsleep 1000\n")
+    stub.chmod(0o755)
+    script = tmp_path / "scripts/doctor"
+    script.parent.mkdir()
+    script.write_text((ROOT / "scripts/doctor").read_text().replace("timeout=30", "timeout=0.5"))
+    shutil.copytree(ROOT / "gitops/settings", tmp_path / "gitops/settings")
+    (tmp_path / "release.json").write_text(json.dumps(RELEASE))
+    done = subprocess.run(
+        [sys.executable, str(script), "--host", "127.0.0.1", "--service-port", "1", "--ui-port", "1",
+         "--release", str(tmp_path / "release.json")],
+        env=os.environ | {"PATH": f"{stub.parent}:{os.environ['PATH']}"},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1 and "kubectl gave no answer" in done.stdout, done.stdout
 
 
 def test_the_runbooks_that_it_names_exist():
