@@ -86,6 +86,12 @@ class GitRemote:
         request.end_headers()
         request.wfile.write(content)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()

@@ -4,11 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 
+import delivery_loop as loop
 from manifests import GITOPS, ROOT
 
 SCRIPT = ROOT / "scripts/bump-image"
@@ -289,6 +292,54 @@ def test_the_token_is_never_shown(repository, monkeypatch):
     run = bump(repository.clone, commit, 1, repository=repository.bare)
     assert run.returncode == 0, run.stderr
     assert "verysecret" not in run.stdout + run.stderr
+
+
+def test_the_token_goes_to_the_gitops_host_alone(repository, monkeypatch):
+    """The source's remote is another server: it sees no token. The gitops repository's does."""
+    commit = repository.release(1)
+    with loop.GitRemote(repository.folder, token="ghp_verysecret") as gitops, Listener() as source:
+        repository.git("config", "http.receivepack", "true", cwd=repository.bare)
+        repository.git("remote", "set-url", "origin", f"{source.url}/source.git")
+        # A deployed commit that the clone does not know makes it ask its own remote.
+        release = json.loads((GITOPS / "release/release.json").read_text()) | {"commit": "1" * 40}
+        (repository.clone / "gitops/release/release.json").write_text(json.dumps(release))
+        repository.git("commit", "--quiet", "-am", "Another")
+        repository.git("push", "--quiet", str(repository.bare), "HEAD:main")
+        monkeypatch.setenv("BUMP_TOKEN", "ghp_verysecret")
+        where = f"{gitops.url}/{repository.bare.name}"
+        run = bump(repository.clone, commit, 1, repository=where)
+        assert run.returncode == 1 and "does not descend" in run.stderr
+        assert source.heads and not any("authorization" in head for head in source.heads)
+        # And with the token it is pushed.
+        run = bump(repository.clone, commit, 1, "--allow-rollback", repository=where)
+        assert run.returncode == 0, run.stderr
+    assert repository.deployed() == (commit, digest(1))
+
+
+class Listener:
+    """A server that keeps the headers that it is asked with, and has nothing."""
+
+    def __init__(self):
+        self.heads = heads = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                heads.append({key.lower() for key in self.headers})
+                self.send_error(404)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://localhost:{self.server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 @pytest.mark.parametrize(
