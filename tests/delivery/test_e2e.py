@@ -59,6 +59,17 @@ def test_the_next_version_is_stamped_hashed_and_listed(tmp_path):
     assert b"v1.2.0" in onnx and loop.digest(onnx) in text and 'version = "v1.2.0"' in text
 
 
+def test_a_version_with_a_plus_has_a_tag(tmp_path):
+    """v1.1.0+retrained is a version; a tag may hold no "+"."""
+    shutil.copytree(ROOT / "models", tmp_path / "models")
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/list-models", tmp_path / "scripts")
+    manifest = loop.manifest(tmp_path, "linear")
+    manifest.write_text(manifest.read_text().replace('"v1.1.0"', '"v1.1.0+retrained"'))
+    run = subprocess.run([tmp_path / "scripts/list-models", "--tags"], capture_output=True, text=True, check=True)
+    assert "linear-v1.1.0_retrained" in run.stdout.split()
+
+
 def test_wrong_use_is_named():
     run = subprocess.run([sys.executable, str(ROOT / "scripts/e2e-cluster")], capture_output=True, text=True)
     assert run.returncode == 2 and "--k3s" in run.stderr

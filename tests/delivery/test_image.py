@@ -1,6 +1,7 @@
 """The image: built from the real Dockerfile with buildah, pushed to a real registry that demands a
 login, and run as Kubernetes runs it. And the whole loop, with real git."""
 
+import datetime
 import json
 import os
 import re
@@ -126,6 +127,9 @@ def test_labels_and_configuration(world):
     labels = config["Labels"]
     assert labels["org.opencontainers.image.revision"] == world.first
     assert labels["org.opencontainers.image.source"].startswith("https://github.com/")
+    moment = int(loop.git("log", "-1", "--format=%ct", cwd=world.tree))
+    created = datetime.datetime.fromtimestamp(moment, datetime.UTC)
+    assert labels["org.opencontainers.image.created"] == created.strftime("%Y-%m-%dT%H:%M:%SZ")
     models = loop.git("ls-tree", "-r", "--name-only", "HEAD", "models", cwd=world.tree)
     assert "linear v1.1.0 model.onnx" in labels["modelship.models"] and "linear/model.onnx" in models
     onnx = (world.tree / "models/linear/model.onnx").read_bytes()
