@@ -1,5 +1,7 @@
 //! The composition root: a [`Config`] becomes a running service.
 
+mod doors;
+
 use std::{
     future::Future,
     sync::{Arc, Mutex, PoisonError},
@@ -15,11 +17,12 @@ use crate::{
     scheduler::Host,
     telemetry::{BuildInfo, Metrics},
     transport::{
+        doors::{Doors, Port},
         grpc,
         http::{Context, Front, Http, router},
         limits::Limits,
         readiness::{Readiness, Stage},
-        serve::{Drain, Drained, EventLoops},
+        serve::{Drain, Drained, EventLoops, Ways},
     },
 };
 
@@ -31,22 +34,7 @@ const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 /// # Errors
 /// When the address can't be had, with the remedy.
 pub async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(config.listen).await.map_err(|e| {
-        let why = match e.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "something listens there already: stop it, or choose another with --listen"
-                    .to_owned()
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                "this user may not: choose a port above 1023 with --listen".to_owned()
-            }
-            std::io::ErrorKind::AddrNotAvailable => {
-                "this machine has no such address: 0.0.0.0 stands for all that it has".to_owned()
-            }
-            _ => e.to_string(),
-        };
-        anyhow!("can't listen on {}: {why}", config.listen)
-    })
+    doors::bind(config.listen, "listen").await
 }
 
 /// Serves until `shutdown` is done, then drains.
@@ -79,6 +67,7 @@ pub async fn run_on(
         commit: config.commit.clone().unwrap_or_default(),
     });
     let readiness = Readiness::new(metrics.clone());
+    let opened = doors::Opened::new(&config.doors, &metrics)?;
     let loader = Loader {
         engine,
         host: Host {
@@ -121,13 +110,30 @@ pub async fn run_on(
     let http = Http::new(Context {
         catalog: catalog.clone(),
         readiness: readiness.clone(),
-        metrics,
+        metrics: metrics.clone(),
         limits,
         control,
         access_log: config.access_log,
     });
-    let front = Front::new(http.clone(), router(http).merge(grpc));
-    let loops = EventLoops::start(config.event_loops, &front)
+    let router = router(http.clone()).merge(grpc);
+    let front = |port| {
+        let doors = Doors::new(Arc::clone(&opened.rules), port, router.clone());
+        Front::new(http.clone(), doors)
+    };
+    let (management, port) = match config.doors.management {
+        Some(address) => {
+            let service = front(Port::Management);
+            let management = doors::Management::start(address, &service, &metrics).await?;
+            (Some(management), Port::Main)
+        }
+        None => (None, Port::Only),
+    };
+    let ways = Ways {
+        tls: opened.tls.clone(),
+        models: true,
+        metrics,
+    };
+    let loops = EventLoops::start(config.event_loops, &front(port), ways)
         .context("the event loops can't be started")?;
 
     // Health is answered while models load; nothing else is ready yet.
@@ -163,6 +169,9 @@ pub async fn run_on(
             drained.context("the listener failed")?
         }
     };
+    if let Some(management) = management {
+        management.end().await;
+    }
     // A load that is under way is waited for, and none begins.
     let idle = tokio::time::timeout(drain.timeout, busy.lock_owned()).await;
     match idle {

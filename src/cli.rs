@@ -4,6 +4,7 @@
 //! 2 wrong use.
 
 mod add;
+mod api_key;
 mod check;
 mod completions;
 mod diff;
@@ -38,6 +39,7 @@ const COMMANDS: &[Entry] = &[
     (check::command, check::run),
     (diff::command, diff::run),
     (probe::command, probe::run),
+    (api_key::command, api_key::run),
     (completions::command, completions::run),
 ];
 

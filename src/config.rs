@@ -2,6 +2,7 @@
 //! validated [`Config`]. Every mistake is found in one pass, and each names
 //! its flag, its variable or its line.
 
+mod doors;
 mod file;
 mod settings;
 mod suggestion;
@@ -17,6 +18,7 @@ use std::{
 };
 
 pub use self::{
+    doors::Doors,
     settings::{Heading, SETTINGS, Setting},
     values::LogFormat,
 };
@@ -42,6 +44,8 @@ pub struct Config {
     pub watch_interval: Duration,
     /// The address of the one port.
     pub listen: SocketAddr,
+    /// Who may come in, and how.
+    pub doors: Doors,
     /// The most bytes of a request's body.
     pub max_body_size: usize,
     /// Threads that serve connections.
@@ -146,6 +150,9 @@ impl Config {
             }
         }
         if problems.is_empty() {
+            problems = config.doors.problems();
+        }
+        if problems.is_empty() {
             Ok(config)
         } else {
             Err(problems)
@@ -162,6 +169,7 @@ impl Config {
             watch: catalog::Watch::default(),
             watch_interval: Duration::ZERO,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+            doors: Doors::default(),
             max_body_size: 0,
             // Counts the CPUs that the container may use, not the machine's.
             event_loops: std::thread::available_parallelism().map_or(1, usize::from),

@@ -10,6 +10,10 @@ use std::{borrow::Cow, fmt, time::Duration};
 pub enum Kind {
     /// The request can't be understood, or does not fit the model.
     Invalid,
+    /// No key, or one that is not known.
+    Unauthenticated,
+    /// A known key that may not do this.
+    Forbidden,
     /// No such path, model or version.
     NotFound,
     /// The path stands, but not for this method.
@@ -32,8 +36,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Invalid,
+        Kind::Unauthenticated,
+        Kind::Forbidden,
         Kind::NotFound,
         Kind::MethodNotAllowed,
         Kind::TooLarge,
@@ -49,6 +55,8 @@ impl Kind {
     pub fn label(self) -> &'static str {
         match self {
             Kind::Invalid => "invalid",
+            Kind::Unauthenticated => "unauthenticated",
+            Kind::Forbidden => "forbidden",
             Kind::NotFound => "not_found",
             Kind::MethodNotAllowed => "method_not_allowed",
             Kind::TooLarge => "too_large",
@@ -88,6 +96,10 @@ macro_rules! constructors {
 constructors! {
     /// The request can't be understood, or does not fit the model.
     invalid => Invalid;
+    /// No key, or one that is not known.
+    unauthenticated => Unauthenticated;
+    /// A known key that may not do this.
+    forbidden => Forbidden;
     /// No such path, model or version.
     not_found => NotFound;
     /// The path stands, but not for this method.

@@ -4,6 +4,7 @@
 //! A request pays a few atomic additions on a handle that was resolved when
 //! its model was loaded; text is made only when somebody asks for it.
 
+mod doors;
 mod exposition;
 mod histogram;
 mod model;
@@ -22,12 +23,13 @@ use std::{
 
 use prometheus_client::{encoding::prometheus_text, registry::Registry};
 
-use self::{exposition::Exposition, model::Series};
 pub use self::{
+    doors::{Doors, Renewed},
     model::{InFlight, ModelMetrics},
     runs::Run,
     statistics::{BatchStatistics, InferStatistics, Statistics, Time},
 };
+use self::{exposition::Exposition, model::Series};
 use crate::error::Kind;
 
 /// The target of the records that the access log is made of: one for each
@@ -58,6 +60,7 @@ struct Shared {
     rejected: [AtomicU64; Kind::ALL.len()],
     load_failures: Mutex<BTreeMap<String, u64>>,
     models: Mutex<Vec<Weak<ModelMetrics>>>,
+    doors: Doors,
 }
 
 impl Metrics {
@@ -73,6 +76,7 @@ impl Metrics {
             rejected: Default::default(),
             load_failures: Mutex::default(),
             models: Mutex::default(),
+            doors: Doors::default(),
         });
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Exposition(shared.clone())));
@@ -119,6 +123,11 @@ impl Metrics {
             Some(count) => *count += 1,
             None => drop(failures.insert(model.to_owned(), 1)),
         }
+    }
+
+    /// The figures of the way in: certificates, keys, handshakes, connections.
+    pub fn doors(&self) -> &Doors {
+        &self.shared.doors
     }
 
     /// Counts a request that was refused before it reached a model.

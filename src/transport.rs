@@ -2,8 +2,11 @@
 //!
 //! Two transports, which never see each other: [`http`] and [`grpc`]. They share
 //! the error table ([`status`]), what they do with an inference request
-//! (`inference`), whether the server is ready ([`readiness`]), and the event loops that carry their connections ([`serve`]).
+//! (`inference`), whether the server is ready ([`readiness`]), who may come in
+//! ([`doors`], [`tls`]), and the event loops that carry their connections
+//! ([`serve`]).
 
+pub mod doors;
 pub mod grpc;
 pub mod http;
 mod inference;
@@ -11,3 +14,4 @@ pub mod limits;
 pub mod readiness;
 pub mod serve;
 pub mod status;
+pub mod tls;

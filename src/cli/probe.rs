@@ -32,7 +32,7 @@ pub(super) fn command() -> Command {
         .about("Asks a running service whether it is ready: exit status 0 or 1")
         .after_help(EXAMPLES)
         .arg(Arg::new("url").value_name("URL").help(
-            "What to ask, over plain HTTP [default: /readyz on the port of MODELSHIP_LISTEN]",
+            "What to ask, over plain HTTP [default: /readyz on the port of MODELSHIP_MANAGEMENT_LISTEN or MODELSHIP_LISTEN]",
         ))
         .arg(
             Arg::new("expect")
@@ -103,7 +103,14 @@ impl Target {
     fn here() -> Result<Self, Usage> {
         let config = Config::load([], std::env::vars_os())
             .map_err(|problems| Usage(problems.iter().map(ToString::to_string).collect()))?;
-        let mut listen = config.listen;
+        if config.doors.tls_cert.is_some() && config.doors.management.is_none() {
+            return Err(Usage(vec![
+                "the service speaks TLS: give it a port for probes with the setting \
+                 management-listen"
+                    .to_owned(),
+            ]));
+        }
+        let mut listen = config.doors.management.unwrap_or(config.listen);
         if listen.ip().is_unspecified() {
             listen.set_ip(match listen {
                 SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),

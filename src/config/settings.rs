@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Config, PREFIX, units, values};
+use super::{Config, PREFIX, doors, units, values};
 
 /// One setting.
 pub struct Setting {
@@ -27,6 +27,8 @@ pub enum Heading {
     Models,
     /// The port.
     Network,
+    /// Who may come in.
+    Doors,
     /// How requests meet the model.
     Scheduling,
     /// What happens on SIGTERM.
@@ -42,6 +44,7 @@ impl fmt::Display for Heading {
         f.write_str(match self {
             Heading::Models => "Models",
             Heading::Network => "Network",
+            Heading::Doors => "Doors: who may come in",
             Heading::Scheduling => "Scheduling, where a model.toml does not say otherwise",
             Heading::Stopping => "Stopping",
             Heading::Logs => "Logs",
@@ -124,6 +127,20 @@ settings! {
             |config, text| config.max_body_size = units::size(text)?;
         "event-loops" "N", "Threads that serve connections; without it, one for each CPU that the container may use",
             |config, text| config.event_loops = values::count(text, 1..=1024)?;
+    }
+    Doors {
+        "tls-cert" "FILE", "The certificate to show, as PEM, with those that lead from it to a root; the port then speaks TLS alone. Renewed files are taken without a restart",
+            |config, text| config.doors.tls_cert = Some(values::not_empty(text)?.into());
+        "tls-key" "FILE", "The certificate's private key, as PEM",
+            |config, text| config.doors.tls_key = Some(values::not_empty(text)?.into());
+        "tls-client-ca" "FILE", "Callers must show a certificate that one of these has signed, as PEM",
+            |config, text| config.doors.tls_client_ca = Some(values::not_empty(text)?.into());
+        "api-keys" "FILE", "Callers must show a key that is in this file; modelship api-key makes one and its line. A changed file is taken without a restart",
+            |config, text| config.doors.api_keys = Some(values::not_empty(text)?.into());
+        "cors-origin" "ORIGINS", "The origins whose pages may read answers, with commas between them, or * for all; without it, none",
+            |config, text| config.doors.origins = Some(doors::origins(text)?);
+        "management-listen" "ADDRESS", "An address of its own, without TLS, for health, metrics and control of the model repository; the main one then answers health alone of these",
+            |config, text| config.doors.management = Some(values::address(text)?);
     }
     Scheduling {
         "max-batch-size" "ROWS", "The most rows of one run; 1 turns batching off",

@@ -1,5 +1,7 @@
 //! The metrics as Prometheus reads them: names, help and labels.
 
+mod doors;
+
 use std::{
     fmt::Result,
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
@@ -29,6 +31,7 @@ impl Collector for Exposition {
             .collect();
         models.sort_by(|a, b| order(a).cmp(&order(b)));
         self.service(out, &models)?;
+        doors::write(out, &self.0.doors)?;
         requests(out, &models)?;
         process(out)
     }

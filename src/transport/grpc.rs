@@ -17,6 +17,7 @@ use std::sync::Arc;
 use axum::{Router, routing::post};
 use tonic::codec::CompressionEncoding::Gzip;
 
+pub(super) use self::reply::refused;
 use self::{proto::grpc_inference_service_server::GrpcInferenceServiceServer, service::Inference};
 use super::{limits::Limits, readiness::Readiness};
 use crate::{

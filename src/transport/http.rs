@@ -77,6 +77,11 @@ pub fn router(http: Http) -> Router {
         .with_state(http)
 }
 
+/// The answer to a request that is refused before it reaches a route.
+pub(super) fn refused(error: Error) -> Response {
+    Failure::from(error).into_response()
+}
+
 /// Whether `json` is an inference request, its binary tensors aside.
 ///
 /// # Errors

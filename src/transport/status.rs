@@ -12,6 +12,8 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 pub fn http(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -30,6 +32,8 @@ pub fn http(kind: Kind) -> StatusCode {
 pub fn grpc(kind: Kind) -> Code {
     match kind {
         Kind::Invalid => Code::InvalidArgument,
+        Kind::Unauthenticated => Code::Unauthenticated,
+        Kind::Forbidden => Code::PermissionDenied,
         Kind::NotFound => Code::NotFound,
         Kind::TooLarge | Kind::Overloaded => Code::ResourceExhausted,
         Kind::Cancelled => Code::Cancelled,
@@ -48,6 +52,8 @@ mod tests {
     fn the_table_of_the_design() {
         let table = [
             (Kind::Invalid, 400, Code::InvalidArgument),
+            (Kind::Unauthenticated, 401, Code::Unauthenticated),
+            (Kind::Forbidden, 403, Code::PermissionDenied),
             (Kind::NotFound, 404, Code::NotFound),
             (Kind::MethodNotAllowed, 405, Code::Unimplemented),
             (Kind::TooLarge, 413, Code::ResourceExhausted),

@@ -37,7 +37,7 @@ use crate::service::{models, onnx_runtime};
 const LARGEST: usize = 16 * 1024;
 
 /// The routes before the shipped models, made once.
-fn front() -> Front {
+fn front() -> Front<axum::Router> {
     static HTTP: OnceLock<Http> = OnceLock::new();
     let http = HTTP.get_or_init(|| {
         let metrics = Metrics::new(BuildInfo {

@@ -15,6 +15,7 @@ mod batching;
 mod check;
 mod checkout;
 mod diff;
+mod doors;
 mod drain;
 mod fuzz;
 mod golden;

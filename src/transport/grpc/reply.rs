@@ -64,7 +64,7 @@ pub(super) fn response(body: Body, is_gzip: bool) -> Response {
 }
 
 /// The response of a call that failed.
-pub(super) fn refused(error: Error) -> Response {
+pub(in crate::transport) fn refused(error: Error) -> Response {
     let mut response = refusal(&error).into_http::<Body>();
     // For the front: it counts and logs, once, where the request ends.
     response.extensions_mut().insert(error);

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     catalog::Lease,
     error::{Kind, Result},
-    transport::status,
+    transport::{doors::Caller, status},
 };
 
 /// What `--log-level` calls the access log.
@@ -58,16 +58,24 @@ impl Line {
 
     /// The request was answered.
     pub(super) fn answered(self, response: &mut Response, id: &HeaderValue) {
-        let served = response.extensions_mut().remove::<Served>();
-        self.write(response.status(), served, id);
+        let extensions = response.extensions_mut();
+        let served = extensions.remove::<Served>();
+        let caller = extensions.remove::<Caller>();
+        self.write(response.status(), served, caller, id);
     }
 
     /// The caller went away first.
     pub(super) fn abandoned(self, id: &HeaderValue) {
-        self.write(status::http(Kind::Cancelled), None, id);
+        self.write(status::http(Kind::Cancelled), None, None, id);
     }
 
-    fn write(self, status: StatusCode, served: Option<Served>, id: &HeaderValue) {
+    fn write(
+        self,
+        status: StatusCode,
+        served: Option<Served>,
+        caller: Option<Caller>,
+        id: &HeaderValue,
+    ) {
         let milliseconds = self.since.elapsed().as_secs_f64() * 1e3;
         tracing::info!(
             target: TARGET,
@@ -77,6 +85,7 @@ impl Line {
             duration_ms = milliseconds,
             model = served.as_ref().map(|s| &*s.model),
             version = served.as_ref().map(|s| &*s.version),
+            key = caller.as_ref().map(|c| &*c.0),
             request_id = id.to_str().unwrap_or_default(),
             "request"
         );

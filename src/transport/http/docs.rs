@@ -35,6 +35,13 @@ const PAGE: &str = r##"<!doctype html>
 </html>
 "##;
 
+/// Swagger UI sets styles inline, and draws its icons as data.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
+);
+
 const START: &str = "SwaggerUIBundle({url: '/openapi.json', dom_id: '#ui', deepLinking: true});\n";
 
 /// The description of the HTTP surface.
@@ -44,7 +51,11 @@ pub(super) async fn document(State(http): State<Http>) -> Response {
 
 /// The page.
 pub(super) async fn page() -> Response {
-    file("text/html; charset=utf-8", PAGE.into())
+    let mut response = file("text/html; charset=utf-8", PAGE.into());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    response
 }
 
 /// What starts the page: apart from it, so that a policy may forbid inline

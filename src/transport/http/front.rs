@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{Router, response::Response};
+use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use pin_project_lite::pin_project;
 use tower::Service;
@@ -30,25 +30,25 @@ const LONGEST_ID: usize = 128;
 
 /// The routes behind the front: what a connection is served by.
 #[derive(Clone)]
-pub struct Front {
+pub struct Front<S> {
     http: Http,
-    router: Router,
+    router: S,
 }
 
-impl Front {
+impl<S> Front<S> {
     /// Puts the front before `router`.
-    pub fn new(http: Http, router: Router) -> Self {
+    pub fn new(http: Http, router: S) -> Self {
         Self { http, router }
     }
 }
 
-impl<B> Service<Request<B>> for Front
+impl<S, B> Service<Request<B>> for Front<S>
 where
-    B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    S: Service<Request<B>, Response = Response, Error = Infallible>,
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Passing<<Router as Service<Request<B>>>::Future>;
+    type Future = Passing<S::Future>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))

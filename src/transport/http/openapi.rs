@@ -66,11 +66,16 @@ pub(super) struct Operation {
 }
 
 /// What a failure answers.
-const FAILURES: [(u16, &str); 11] = [
+const FAILURES: [(u16, &str); 13] = [
     (
         400,
         "The request can't be understood, or does not fit the model",
     ),
+    (
+        401,
+        "Keys are asked for, and there is none, or one that is not known",
+    ),
+    (403, "The key may not do this"),
     (404, "There is no such path, model or version"),
     (405, "The path stands, but not for this method"),
     (408, "The request's head came too slowly"),

@@ -1,21 +1,15 @@
 //! One connection, from its first byte to its end.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{io::AsyncBufRead as _, net::TcpStream, sync::watch};
 
-use super::Answers;
+use super::{Answers, arrival::Arrival, event_loop::Open, wire::Wire};
 
 /// What an HTTP/2 connection starts with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -40,7 +34,7 @@ const PONG: Duration = Duration::from_secs(20);
 
 /// How long a connection with nothing to do is kept once the end has come: its
 /// next request may be on the way. The answer tells the caller to close.
-const LAST_MOMENT: Duration = Duration::from_millis(500);
+pub(super) const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 /// The most that a request's head may take, in bytes.
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -52,43 +46,31 @@ const STREAMS: u32 = 256;
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// Counts one connection for as long as it lives.
-pub(super) struct Open(Arc<AtomicUsize>);
-
-impl Open {
-    /// Counts down `open`, which counts this connection already, when it drops.
-    pub(super) fn new(open: Arc<AtomicUsize>) -> Self {
-        Self(open)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Serves one connection to its end. Its receiver of `closing` is what the
 /// drain waits for.
-pub(super) async fn carry(
-    stream: std::net::TcpStream,
-    service: impl Answers,
-    mut closing: watch::Receiver<bool>,
-    open: Open,
-) {
+pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
     let _open = open;
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
+    let mut stay = arrival.stay;
+    let mut wire = match arrival.moving.land() {
+        Ok(wire) => wire,
         Err(error) => {
             tracing::warn!(%error, "a connection was dropped");
             return;
         }
     };
-    if !has_begun(&stream, &mut closing).await {
+    if !has_begun(&mut wire, &mut stay.closing).await {
         return;
     }
-    let stream = TokioIo::new(stream);
     let mut builder = Builder::new(TokioExecutor::new());
+    // Under TLS both sides have agreed on what they speak.
+    if let Wire::Tls(stream) = &wire {
+        let agreed = stream.get_ref().1.alpn_protocol();
+        builder = if agreed == Some(b"h2") {
+            builder.http2_only()
+        } else {
+            builder.http1_only()
+        };
+    }
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -104,10 +86,11 @@ pub(super) async fn carry(
         .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
+    let connection =
+        builder.serve_connection(TokioIo::new(wire), TowerToHyperService::new(service));
     tokio::pin!(connection);
     let last_moment = async {
-        announced(&mut closing).await;
+        announced(&mut stay.closing).await;
         tokio::time::sleep(LAST_MOMENT).await;
     };
     let result = tokio::select! {
@@ -130,8 +113,19 @@ pub(super) async fn carry(
 /// not come in time: a connection that was opened and not used. One that was
 /// accepted just before the end is given a moment, since its request is on the
 /// way.
-async fn has_begun(stream: &TcpStream, closing: &mut watch::Receiver<bool>) -> bool {
-    let begun = first_bytes(stream);
+async fn has_begun(wire: &mut Wire, closing: &mut watch::Receiver<bool>) -> bool {
+    let begun = async {
+        match wire {
+            Wire::Plain(stream) => first_bytes(stream).await,
+            Wire::Tls(stream) => {
+                let read = poll_fn(|cx| {
+                    let read = Pin::new(&mut *stream).poll_fill_buf(cx);
+                    read.map_ok(|bytes| !bytes.is_empty())
+                });
+                read.await.unwrap_or(false)
+            }
+        }
+    };
     tokio::pin!(begun);
     let wait = tokio::select! {
         biased;

@@ -5,13 +5,18 @@ use std::{
     convert::Infallible,
     io::{Read, Write},
     net::{TcpListener, TcpStream as Caller},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::response::Response;
 use hyper::{Request, body::Incoming};
 use tokio::time::{Instant, timeout};
 
-use super::*;
+use super::{super::wire::Moving, *};
+use crate::telemetry::{BuildInfo, Metrics};
 
 /// Carries a connection on which `bytes` have come, and then nothing. Gives
 /// how long it was kept, and what was answered.
@@ -24,10 +29,15 @@ async fn kept(bytes: &[u8]) -> (Duration, String) {
     let service = tower::service_fn(|_: Request<Incoming>| async {
         Ok::<_, Infallible>(Response::new("answer".into()))
     });
-    let (_announcer, closing) = watch::channel(false);
-    let open = Arc::new(AtomicUsize::new(1));
+    let (announcer, _) = watch::channel(false);
+    let open = Arc::new(AtomicUsize::new(0));
+    let metrics = Metrics::new(BuildInfo {
+        version: String::new(),
+        commit: String::new(),
+    });
+    let arrival = Arrival::new(Moving::Plain(stream), &announcer, &metrics);
     let started = Instant::now();
-    let carried = carry(stream, service, closing, Open::new(Arc::clone(&open)));
+    let carried = carry(arrival, service, Open::new(&open));
     let ended = timeout(Duration::from_secs(3600), carried).await;
     assert!(ended.is_ok(), "it was kept for an hour");
     assert_eq!(open.load(Ordering::Relaxed), 0);

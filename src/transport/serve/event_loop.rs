@@ -1,0 +1,94 @@
+//! The threads that carry connections.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::mpsc;
+
+use super::{Answers, arrival::Arrival, connection::carry};
+use crate::scheduler::event_loop;
+
+/// Every event loop. They end when the last clone is dropped.
+#[derive(Clone)]
+pub(super) struct Loops(Arc<[EventLoop]>);
+
+struct EventLoop {
+    connections: mpsc::UnboundedSender<(Arrival, Open)>,
+    /// Connections given to this loop and not yet closed.
+    open: Arc<AtomicUsize>,
+}
+
+/// Counts one connection of a loop for as long as it lives.
+pub(super) struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    /// Counts in `open` until it drops.
+    pub(super) fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Loops {
+    /// Starts `count` loops that answer by `service`.
+    pub(super) fn start(
+        count: usize,
+        service: &impl Answers,
+        models: bool,
+    ) -> std::io::Result<Self> {
+        (0..count)
+            .map(|index| EventLoop::start(models.then_some(index), service.clone()))
+            .collect::<std::io::Result<_>>()
+            .map(Self)
+    }
+
+    /// Gives a connection to the loop that has fewest.
+    pub(super) fn give(&self, arrival: Arrival) {
+        let open = |l: &&EventLoop| l.open.load(Ordering::Relaxed);
+        let Some(least) = self.0.iter().min_by_key(open) else {
+            return;
+        };
+        let open = Open::new(&least.open);
+        if least.connections.send((arrival, open)).is_err() {
+            tracing::error!("an event loop has ended: a connection was dropped");
+        }
+    }
+}
+
+impl EventLoop {
+    /// `index` where models may run on it.
+    fn start(index: Option<usize>, service: impl Answers) -> std::io::Result<Self> {
+        let (connections, mut arriving) = mpsc::unbounded_channel::<(Arrival, Open)>();
+        let open = Arc::new(AtomicUsize::new(0));
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all();
+        if index.is_some() {
+            runtime
+                .on_thread_park(event_loop::idle)
+                .on_thread_unpark(event_loop::awake);
+        }
+        let runtime = runtime.build()?;
+        let name = index.map_or("management".to_owned(), |i| format!("event-loop-{i}"));
+        std::thread::Builder::new().name(name).spawn(move || {
+            if let Some(index) = index {
+                event_loop::attach(index);
+            }
+            // Until all who give connections have gone: when all is drained,
+            // or cut.
+            runtime.block_on(async move {
+                while let Some((arrival, open)) = arriving.recv().await {
+                    tokio::spawn(carry(arrival, service.clone(), open));
+                }
+            });
+        })?;
+        Ok(Self { connections, open })
+    }
+}
