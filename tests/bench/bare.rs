@@ -22,8 +22,9 @@ use clap::{Arg, ArgAction, Command, value_parser};
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt as _, Full};
 use modelship::{
+    telemetry::{BuildInfo, Metrics},
     tensor::write_number,
-    transport::serve::{Drain, EventLoops},
+    transport::serve::{Drain, EventLoops, Ways},
 };
 use tokio::{net::TcpListener, signal::unix};
 
@@ -78,7 +79,15 @@ async fn serve(address: &str, router: Router) -> anyhow::Result<()> {
         pause: Duration::ZERO,
         timeout: Duration::from_secs(1),
     };
-    EventLoops::start(count, &router)?
+    let ways = Ways {
+        tls: None,
+        models: true,
+        metrics: Metrics::new(BuildInfo {
+            version: String::new(),
+            commit: String::new(),
+        }),
+    };
+    EventLoops::start(count, &router, ways)?
         .serve(listener, stop, || {}, drain)
         .await?;
     Ok(())
