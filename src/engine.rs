@@ -6,6 +6,7 @@
 pub mod fake;
 mod library;
 mod onnx;
+mod timed;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::tensor::{Signature, Tensor};
 pub use self::{
     library::find as find_library,
     onnx::{NO_TELEMETRY, OnnxRuntime},
+    timed::Timed,
 };
 
 /// A failure of the engine: to start, to load a model, or to run it.
@@ -97,8 +99,12 @@ pub trait Session: Send {
 
 /// Ends the run in progress of one session.
 pub trait Interrupt: Send + Sync {
-    /// Ends the run in progress; without one, does nothing that lasts.
+    /// Ends the run in progress.
     fn interrupt(&self);
+
+    /// Takes an [`interrupt`](Self::interrupt) back that came too late for the
+    /// run it was meant for, so that the next run is not ended.
+    fn reset(&self);
 }
 
 /// One output of a run.

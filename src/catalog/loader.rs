@@ -8,7 +8,7 @@ use super::{
     servable::Servable,
 };
 use crate::{
-    engine::{Engine, EngineError, Model, Threads},
+    engine::{Engine, EngineError, Model, Session as _, Threads, Timed},
     repository::{self, Candidate, Problem, VerifiedModel},
     scheduler::{Host, Plan, Scheduler, Settings},
     telemetry::Metrics,
@@ -128,7 +128,7 @@ impl Loader {
         let intra = settings.intra_threads.unwrap_or(INTRA_THREADS).max(1);
         let model = self.engine.load(&verified.bytes, Threads { intra })?;
         let signature = model.signature();
-        let mut session = model.session()?;
+        let mut session = Timed::new(model.session()?, settings.max_run_time());
         let mut samples = Vec::with_capacity(verified.cases.len());
         for case in &verified.cases {
             let wrong = |reason: String| Unfit::Golden(case.name.clone(), reason);
@@ -144,7 +144,7 @@ impl Loader {
             samples.extend(sample::zeros(signature).filter(|s| session.run(s).is_ok()));
         }
         let plan = Plan::choose(
-            &mut *session,
+            &mut session,
             signature,
             &samples,
             verified.manifest.tolerance,

@@ -149,6 +149,8 @@ settings! {
             |config, text| config.scheduling.max_queue_size = Some(values::count(text, 1..=100_000_000)?);
         "max-queue-delay" "DURATION", "How long an idle instance waits for a batch to fill; without it, not at all",
             |config, text| config.scheduling.max_queue_delay = units::duration(text)?.into();
+        "max-run-time" "DURATION" = "30s", "How long a run of a model may take; then it is ended, and the request fails with 504",
+            |config, text| config.scheduling.max_run_time = units::duration(text)?.into();
         "instances" "N", "How many instances run each model at once",
             |config, text| config.scheduling.instances = Some(values::count(text, 1..=1024)?);
         "intra-threads" "N", "Threads inside one run of a model; without it one, with an instance for each CPU",

@@ -6,7 +6,7 @@
 
 use std::sync::{
     Arc, Condvar, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use super::{Engine, EngineError, Interrupt, Model, ModelBytes, Output, Session, Threads};
@@ -149,24 +149,31 @@ impl Model for FakeModel {
     fn session(&self) -> Result<Box<dyn Session>, EngineError> {
         Ok(Box::new(FakeSession {
             scale: self.scale,
-            control: self.control.clone(),
+            interrupted: Arc::new(Interrupted {
+                set: AtomicBool::new(false),
+                control: self.control.clone(),
+            }),
         }))
     }
 }
 
 struct FakeSession {
     scale: f32,
-    control: Arc<Control>,
+    interrupted: Arc<Interrupted>,
 }
 
 impl Session for FakeSession {
     fn run(&mut self, inputs: &[Option<Tensor>]) -> Result<Vec<Output>, EngineError> {
-        let control = &self.control;
+        let control = &self.interrupted.control;
         let mut gate = control.gate.lock().unwrap_or_else(PoisonError::into_inner);
         control.runs.fetch_add(1, Ordering::SeqCst);
         gate.waiting += 1;
         control.changed.notify_all();
         while gate.closed && gate.permits == 0 {
+            if self.interrupted.set.swap(false, Ordering::SeqCst) {
+                gate.waiting -= 1;
+                return Err(EngineError::Interrupted);
+            }
             gate = control
                 .changed
                 .wait(gate)
@@ -201,12 +208,27 @@ impl Session for FakeSession {
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupt> {
-        Arc::new(Nothing)
+        self.interrupted.clone()
     }
 }
 
-struct Nothing;
+/// Ends a run that waits at the gate.
+#[derive(Debug)]
+struct Interrupted {
+    set: AtomicBool,
+    control: Arc<Control>,
+}
 
-impl Interrupt for Nothing {
-    fn interrupt(&self) {}
+impl Interrupt for Interrupted {
+    fn interrupt(&self) {
+        // Under the lock, so that a run about to wait sees it.
+        let gate = self.control.gate.lock();
+        self.set.store(true, Ordering::SeqCst);
+        drop(gate);
+        self.control.changed.notify_all();
+    }
+
+    fn reset(&self) {
+        self.set.store(false, Ordering::SeqCst);
+    }
 }

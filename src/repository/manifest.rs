@@ -43,6 +43,7 @@ use crate::scheduler::Settings;
 /// priority_levels = 3              # 1 is the most urgent; left out: all alike
 /// default_priority = 2
 /// default_timeout = "1s"           # for requests without a deadline
+/// max_run_time = "30s"             # a run that takes longer is ended
 ///
 /// [features]                       # optional: names for an input's columns
 /// x = ["sepal_length", "sepal_width"]

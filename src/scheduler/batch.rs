@@ -7,23 +7,43 @@ use std::{
 
 use super::request::{Answer, Pending, late};
 use crate::{
-    engine::{Output, Session},
-    error::{Error, Result},
+    engine::{Output, Session as _, Timed},
+    error::{Error, Kind, Result},
     telemetry::{ModelMetrics, Run},
     tensor::{Tensor, concatenate, split},
 };
+
+/// What becomes of requests whose run takes too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overrun {
+    /// They fail: their deadline is over.
+    Fail,
+    /// They are given back, to run where nobody else waits.
+    GiveBack,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ran {
+    /// Each request was answered.
+    Sound,
+    /// Each was answered, and the session is not to be used again.
+    Panicked,
+    /// The run took too long, and the requests were given back.
+    Overran,
+}
 
 /// Runs `requests` as one batch and answers each of them. What has been
 /// abandoned is skipped; what is late is answered so without running.
 ///
 /// Where the batch fails because of one request's inputs, each is run alone,
-/// so that only the one at fault fails. Gives `false` after a panic: the
-/// session is then not to be used again.
+/// so that only the one at fault fails.
 pub(super) fn run(
-    session: &mut dyn Session,
+    session: &mut Timed,
     requests: &mut Vec<Pending>,
     metrics: &ModelMetrics,
-) -> bool {
+    overrun: Overrun,
+) -> Ran {
     let started = Instant::now();
     let mut batch = Vec::with_capacity(requests.len());
     for request in requests.drain(..) {
@@ -38,7 +58,7 @@ pub(super) fn run(
         }
     }
     if batch.is_empty() {
-        return true;
+        return Ran::Sound;
     }
     let ran = catch_unwind(AssertUnwindSafe(|| together(session, &batch, metrics)));
     match ran {
@@ -51,25 +71,31 @@ pub(super) fn run(
                     compute,
                 }));
             }
-            true
+            Ran::Sound
+        }
+        Ok(Err(error)) if overrun == Overrun::GiveBack && error.kind() == Kind::Deadline => {
+            requests.extend(batch);
+            Ran::Overran
         }
         Ok(Err(_)) if batch.len() > 1 => {
-            let mut sound = true;
+            let mut ran = Ran::Sound;
             for request in batch {
-                sound &= run(session, &mut vec![request], metrics);
+                if run(session, &mut vec![request], metrics, Overrun::Fail) == Ran::Panicked {
+                    ran = Ran::Panicked;
+                }
             }
-            sound
+            ran
         }
         Ok(Err(error)) => {
             fail(batch, &error);
-            true
+            Ran::Sound
         }
         Err(_) => {
             fail(
                 batch,
                 &Error::internal("an instance panicked while it ran the model"),
             );
-            false
+            Ran::Panicked
         }
     }
 }
@@ -83,8 +109,9 @@ fn fail(batch: Vec<Pending>, error: &Error) {
 /// The outputs of each request of the batch, and how long the run took.
 type Parts = (Vec<Vec<Output>>, Duration);
 
-fn together(session: &mut dyn Session, batch: &[Pending], metrics: &ModelMetrics) -> Result<Parts> {
+fn together(session: &mut Timed, batch: &[Pending], metrics: &ModelMetrics) -> Result<Parts> {
     let started = Instant::now();
+    session.until(latest(batch));
     if let [one] = batch {
         let outputs = session.run(&one.inputs)?;
         let compute = started.elapsed();
@@ -109,6 +136,16 @@ fn together(session: &mut dyn Session, batch: &[Pending], metrics: &ModelMetrics
     };
     metrics.observe_run(&run);
     Ok((parts, run.compute))
+}
+
+/// When nobody needs the batch's result any more: the latest deadline, where
+/// all have one.
+fn latest(batch: &[Pending]) -> Option<Instant> {
+    batch
+        .iter()
+        .map(|request| request.deadline)
+        .reduce(|a, b| Some(a?.max(b?)))
+        .flatten()
 }
 
 /// Input by input, the rows of all requests.

@@ -2,9 +2,13 @@
 
 use std::sync::{Arc, mpsc};
 
-use super::{background::Background, batch, queue::Queue};
+use super::{
+    batch::{self, Overrun, Ran},
+    plan::Plan,
+    queue::Queue,
+};
 use crate::{
-    engine::{EngineError, Model},
+    engine::{EngineError, Model, Timed},
     telemetry::ModelMetrics,
 };
 
@@ -17,16 +21,19 @@ pub(super) fn start(
     model: Arc<dyn Model>,
     queue: Arc<Queue>,
     metrics: Arc<ModelMetrics>,
-    background: Background,
+    plan: &Plan,
 ) -> Result<(), EngineError> {
+    let background = plan.background;
+    let longest = plan.max_run_time;
     let (made, ready) = mpsc::sync_channel(1);
     std::thread::Builder::new()
         .name("instance".to_owned())
         .spawn(move || {
             background.give_way();
             // Made here, so that its memory is near the thread that uses it.
+            let timed = |session| Timed::new(session, longest);
             let mut session = match model.session() {
-                Ok(session) => session,
+                Ok(session) => timed(session),
                 Err(error) => {
                     let _ = made.send(Err(error));
                     return;
@@ -36,11 +43,11 @@ pub(super) fn start(
             let mut requests = Vec::new();
             while queue.next(&mut requests) {
                 let _at_work = background.at_work();
-                let sound = batch::run(&mut *session, &mut requests, &metrics);
-                if !sound {
+                let ran = batch::run(&mut session, &mut requests, &metrics, Overrun::Fail);
+                if ran == Ran::Panicked {
                     // A session that panicked may be in any state.
                     match model.session() {
-                        Ok(fresh) => session = fresh,
+                        Ok(fresh) => session = timed(fresh),
                         Err(error) => {
                             tracing::error!(%error, "an instance could not be made anew");
                         }

@@ -1,18 +1,26 @@
 //! Inline placement: one instance for each event loop, run on its thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     aside::let_go,
     background::Background,
-    batch, event_loop,
+    batch::{self, Overrun, Ran},
+    event_loop,
     plan::Plan,
+    queue,
     request::{Answer, Pending, Request, wait},
 };
 use crate::{
-    engine::{EngineError, Model, Session},
+    engine::{EngineError, Model, Timed},
     error::{Error, Result},
     telemetry::ModelMetrics,
 };
@@ -20,11 +28,14 @@ use crate::{
 /// The lanes of one model, one for each event loop.
 pub(super) struct Lanes {
     lanes: Vec<Arc<Lane>>,
-    /// For requests larger than a batch, which would hold up an event loop.
-    aside: Arc<Lane>,
+    /// For requests larger than a batch, and for all requests of a model that
+    /// was once too slow: they would hold up an event loop.
+    beyond: Beyond,
+    /// Rows that wait for their turn there, and how many may.
+    rows_aside: AtomicUsize,
+    max_queue_size: usize,
     /// One of them at a time: the others wait as tasks, not as threads.
     turn_aside: Semaphore,
-    background: Background,
 }
 
 /// One instance and the requests that gather for it. The lock is taken by
@@ -34,10 +45,27 @@ pub(super) struct Lane {
     model: Arc<dyn Model>,
     metrics: Arc<ModelMetrics>,
     max_batch: usize,
+    longest: Duration,
+    /// Where runs go on that take too long for an event loop; `None` for the
+    /// lane aside itself.
+    beyond: Option<Beyond>,
 }
 
+/// Where a lane's requests go when a run of theirs took too long.
+#[derive(Clone)]
+struct Beyond {
+    aside: Arc<Lane>,
+    /// Whether it has happened.
+    overran: Arc<AtomicBool>,
+    background: Background,
+}
+
+/// A model of microseconds that takes this long has gone astray, and the event
+/// loop can't wait to see how far.
+const LONGEST_INLINE: Duration = Duration::from_millis(100);
+
 struct State {
-    session: Box<dyn Session>,
+    session: Timed,
     pending: Vec<Pending>,
     rows: usize,
     /// Requests of this turn, and of the one before: a lone request runs at
@@ -52,10 +80,14 @@ impl Lanes {
         plan: &Plan,
         metrics: Arc<ModelMetrics>,
     ) -> Result<Self, EngineError> {
-        let lane = || {
+        let lane = |beyond: Option<Beyond>| {
+            let longest = match beyond {
+                Some(_) => plan.max_run_time.min(LONGEST_INLINE),
+                None => plan.max_run_time,
+            };
             Ok(Arc::new(Lane {
                 state: Mutex::new(State {
-                    session: model.session()?,
+                    session: Timed::new(model.session()?, longest),
                     pending: Vec::new(),
                     rows: 0,
                     turn: 0,
@@ -64,27 +96,37 @@ impl Lanes {
                 model: Arc::clone(model),
                 metrics: Arc::clone(&metrics),
                 max_batch: plan.max_batch_size,
+                longest,
+                beyond,
             }))
+        };
+        let beyond = Beyond {
+            aside: lane(None)?,
+            overran: Arc::default(),
+            background: plan.background,
         };
         Ok(Self {
             lanes: (0..plan.instances.max(1))
-                .map(|_| lane())
+                .map(|_| lane(Some(beyond.clone())))
                 .collect::<Result<_, EngineError>>()?,
-            aside: lane()?,
+            beyond,
             turn_aside: Semaphore::new(1),
-            background: plan.background,
+            rows_aside: AtomicUsize::new(0),
+            max_queue_size: plan.max_queue_size,
         })
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.state().rows).sum()
+        let gathered: usize = self.lanes.iter().map(|lane| lane.state().rows).sum();
+        gathered + self.rows_aside.load(Ordering::Relaxed)
     }
 
     pub(super) async fn submit(&self, request: Request) -> Result<Answer> {
         let index = event_loop::index();
         let lane = &self.lanes[index.unwrap_or(0) % self.lanes.len()];
         let (pending, answer) = Pending::new(request);
-        if lane.max_batch > 1 && pending.rows > lane.max_batch && index.is_some() {
+        let large = lane.max_batch > 1 && pending.rows > lane.max_batch;
+        if index.is_some() && (large || self.beyond.overran.load(Ordering::Relaxed)) {
             return self.submit_aside(pending, answer).await;
         }
         lane.accept(pending, index.is_some());
@@ -96,9 +138,15 @@ impl Lanes {
         pending: Pending,
         answer: oneshot::Receiver<Result<Answer>>,
     ) -> Result<Answer> {
+        let waiting = WaitingAside::new(&self.rows_aside, pending.rows);
+        // A request larger than all that may wait still runs, when it is alone.
+        if waiting.before > 0 && waiting.before + pending.rows > self.max_queue_size {
+            return Err(queue::full(waiting.before, self.max_queue_size));
+        }
         // Fails only when it is closed, and nobody closes it.
         let _turn = self.turn_aside.acquire().await;
-        let lane = Arc::clone(&self.aside);
+        drop(waiting);
+        let lane = Arc::clone(&self.beyond.aside);
         let ran = tokio::task::spawn_blocking(move || lane.accept(pending, false));
         if ran.await.is_err() {
             return Err(Error::internal("the thread of a large request ended early"));
@@ -107,10 +155,35 @@ impl Lanes {
     }
 }
 
+/// Counts the rows of a request that waits for its turn aside.
+struct WaitingAside<'a> {
+    count: &'a AtomicUsize,
+    rows: usize,
+    /// The rows that waited already.
+    before: usize,
+}
+
+impl<'a> WaitingAside<'a> {
+    fn new(count: &'a AtomicUsize, rows: usize) -> Self {
+        let before = count.fetch_add(rows, Ordering::Relaxed);
+        Self {
+            count,
+            rows,
+            before,
+        }
+    }
+}
+
+impl Drop for WaitingAside<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(self.rows, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Lanes {
     fn drop(&mut self) {
         let lanes = std::mem::take(&mut self.lanes);
-        let_go((lanes, Arc::clone(&self.aside)), self.background);
+        let_go((lanes, self.beyond.clone()), self.beyond.background);
     }
 }
 
@@ -162,13 +235,52 @@ impl Lane {
         let State {
             session, pending, ..
         } = state;
-        let sound = batch::run(&mut **session, pending, &self.metrics);
-        if !sound {
+        let overrun = match self.beyond {
+            Some(_) => Overrun::GiveBack,
+            None => Overrun::Fail,
+        };
+        match batch::run(session, pending, &self.metrics, overrun) {
+            Ran::Sound => {}
             // A session that panicked may be in any state: make a new one.
-            match self.model.session() {
-                Ok(fresh) => *session = fresh,
+            Ran::Panicked => match self.model.session() {
+                Ok(fresh) => *session = Timed::new(fresh, self.longest),
                 Err(error) => tracing::error!(%error, "an instance could not be made anew"),
+            },
+            Ran::Overran => {
+                if let Some(beyond) = &self.beyond {
+                    beyond.take(std::mem::take(pending));
+                }
             }
+        }
+    }
+}
+
+impl Beyond {
+    /// Runs `requests` on a thread of their own, and from now on all others of
+    /// the model away from the event loops.
+    fn take(&self, mut requests: Vec<Pending>) {
+        if !self.overran.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                limit = ?LONGEST_INLINE,
+                "a run held up an event loop: the model runs aside from now on"
+            );
+        }
+        let Self {
+            aside, background, ..
+        } = self.clone();
+        let apart = std::thread::Builder::new()
+            .name("aside".to_owned())
+            .spawn(move || {
+                background.give_way();
+                let _at_work = background.at_work();
+                for request in requests.drain(..) {
+                    aside.accept(request, false);
+                }
+            });
+        if let Err(error) = apart {
+            // The requests went with it: their callers are told of an end
+            // without an answer.
+            tracing::error!(%error, "no thread for requests that took too long");
         }
     }
 }

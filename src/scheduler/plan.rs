@@ -77,6 +77,9 @@ pub struct Plan {
     pub default_timeout: Option<Duration>,
     /// How many instances run the model at once.
     pub instances: usize,
+    /// The longest that a run may take.
+    #[serde(rename = "max_run_time_microseconds", serialize_with = "micros")]
+    pub max_run_time: Duration,
     /// How runs on threads give way to the event loops.
     #[serde(skip)]
     pub background: Background,
@@ -162,6 +165,7 @@ impl Plan {
                 .min(priority_levels),
             default_timeout: settings.default_timeout,
             instances,
+            max_run_time: settings.max_run_time(),
             background: host.background,
             intra_threads,
             run,

@@ -70,7 +70,7 @@ pub(super) fn start(
             Arc::clone(model),
             Arc::clone(&queue),
             Arc::clone(&metrics),
-            plan.background,
+            plan,
         )?;
     }
     Ok(sender)
@@ -119,13 +119,7 @@ impl Queue {
         let mut state = self.state();
         // A request larger than the whole queue still runs, when it is alone.
         if state.rows > 0 && state.rows + request.rows > self.limits.max_rows {
-            return Err(Error::overloaded(
-                format!(
-                    "the queue is full: {} rows wait and it holds {}; try again later",
-                    state.rows, self.limits.max_rows
-                ),
-                Duration::from_secs(1),
-            ));
+            return Err(full(state.rows, self.limits.max_rows));
         }
         state.rows += request.rows;
         state.levels.entry(level).or_default().push_back(request);
@@ -168,6 +162,14 @@ impl Queue {
         }
         true
     }
+}
+
+/// The refusal of what finds `waiting` rows in a queue of `most`.
+pub(super) fn full(waiting: usize, most: usize) -> Error {
+    Error::overloaded(
+        format!("the queue is full: {waiting} rows wait and it holds {most}; try again later"),
+        Duration::from_secs(1),
+    )
 }
 
 impl State {

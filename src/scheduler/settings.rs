@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Longer than any sound model of a service takes, and short enough that
+/// whoever waits behind a runaway gets an answer.
+const LONGEST_RUN: Duration = Duration::from_secs(30);
+
 /// Where a model runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -25,6 +29,8 @@ pub struct Settings {
     /// How long an idle instance waits for a batch to fill; not at all, unless
     /// set.
     pub max_queue_delay: Option<Duration>,
+    /// The longest that a run may take; then it is ended.
+    pub max_run_time: Option<Duration>,
     /// How many instances run the model at once.
     pub instances: Option<usize>,
     /// Threads inside one run.
@@ -41,6 +47,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The longest that a run may take: half a minute unless set.
+    #[must_use]
+    pub fn max_run_time(&self) -> Duration {
+        self.max_run_time.unwrap_or(LONGEST_RUN)
+    }
+
     /// These settings, and `defaults` for what they leave open.
     #[must_use]
     pub fn or(&self, defaults: &Settings) -> Settings {
@@ -48,6 +60,7 @@ impl Settings {
             max_batch_size: self.max_batch_size.or(defaults.max_batch_size),
             max_queue_size: self.max_queue_size.or(defaults.max_queue_size),
             max_queue_delay: self.max_queue_delay.or(defaults.max_queue_delay),
+            max_run_time: self.max_run_time.or(defaults.max_run_time),
             instances: self.instances.or(defaults.instances),
             intra_threads: self.intra_threads.or(defaults.intra_threads),
             priority_levels: self.priority_levels.or(defaults.priority_levels),

@@ -32,6 +32,7 @@ pub fn plan(placement: Placement) -> Plan {
         default_priority: 2,
         default_timeout: None,
         instances: 1,
+        max_run_time: Duration::from_secs(30),
         background: Background::Nice,
         intra_threads: 1,
         run: None,

@@ -29,6 +29,7 @@ mod phoning_home;
 mod predict;
 mod process;
 mod repository;
+mod runaway;
 mod service;
 mod settings;
 mod signals;

@@ -59,6 +59,10 @@ impl Interrupt for Ender {
         // Fails only for options that are not ONNX Runtime's.
         let _ = self.0.terminate();
     }
+
+    fn reset(&self) {
+        let _ = self.0.unterminate();
+    }
 }
 
 impl OnnxSession {

@@ -230,6 +230,9 @@ fn scheduling(notes: &mut Notes<'_>, root: &mut Fields<'_>) -> Settings {
         if let Some(timeout) = table.get(notes, "default_timeout", delay) {
             settings.default_timeout = Some(timeout.value);
         }
+        if let Some(longest) = table.get(notes, "max_run_time", delay) {
+            settings.max_run_time = Some(longest.value);
+        }
         if let Some(placement) = table.get(notes, "placement", placement) {
             settings.placement = placement.value;
         }

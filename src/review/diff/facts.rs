@@ -98,6 +98,7 @@ fn settings(manifest: &Manifest) -> String {
         ("priority_levels", level(own.priority_levels)),
         ("default_priority", level(own.default_priority)),
         ("default_timeout", time(own.default_timeout)),
+        ("max_run_time", time(own.max_run_time)),
     ];
     let lines = set
         .into_iter()

@@ -56,7 +56,7 @@ fn the_whole_manifest() {
         [labels]\nteam = \"pricing\"\n[golden]\nabsolute = 1\nrelative = 1e-3\n\
         [scheduling]\nmax_batch_size = 0x40\nmax_queue_size = 1_024\nmax_queue_delay = \"2ms\"\n\
         instances = 2\nintra_threads = 1\nplacement = \"threads\"\n\
-        priority_levels = 3\ndefault_priority = 1\ndefault_timeout = \"1s\"\n\
+        priority_levels = 3\ndefault_priority = 1\ndefault_timeout = \"1s\"\nmax_run_time = \"5s\"\n\
         [features]\nx = [\"a\", \"b\"]\n[ranges]\na = [-0.5, 40]\nx = [1_0, 1e1]\n";
     let own = parse(&format!("license = \"MIT\"\n{}{more}", head())).unwrap();
     assert_eq!(own.license.as_deref(), Some("MIT"));
@@ -77,6 +77,7 @@ fn the_whole_manifest() {
         priority_levels: Some(3),
         default_priority: Some(1),
         default_timeout: Some(Duration::from_secs(1)),
+        max_run_time: Some(Duration::from_secs(5)),
     };
     assert_eq!(own.scheduling, expected);
     assert_eq!(own.features["x"], ["a", "b"]);
@@ -99,7 +100,7 @@ fn an_unknown_key_is_named_with_its_line_and_a_guess() {
         one("[scheduling]\nmax_batch = 4\n"),
         "models/linear/model.toml:8: key \"scheduling.max_batch\": unknown key; take it out; the keys \
          here are max_batch_size, max_queue_size, instances, intra_threads, priority_levels, \
-         default_priority, max_queue_delay, default_timeout, placement"
+         default_priority, max_queue_delay, default_timeout, max_run_time, placement"
     );
     let nested = one("mode = 1\n");
     assert!(
