@@ -15,7 +15,10 @@ use crate::{
     config::Config,
     engine::{Engine, OnnxRuntime, find_library},
     scheduler::Host,
-    telemetry::{BuildInfo, Metrics},
+    telemetry::{
+        BuildInfo, Metrics,
+        recent::{Gauges, Recent},
+    },
     transport::{
         doors::{Doors, Port},
         grpc,
@@ -107,10 +110,12 @@ pub async fn run_on(
         control: control.clone(),
     })
     .context("the gRPC service can't be described")?;
+    let recent = Recent::new(metrics.clone());
     let http = Http::new(Context {
         catalog: catalog.clone(),
         readiness: readiness.clone(),
         metrics: metrics.clone(),
+        recent: recent.clone(),
         limits,
         control,
         access_log: config.access_log,
@@ -135,6 +140,10 @@ pub async fn run_on(
     };
     let loops = EventLoops::start(config.event_loops, &front(port), ways)
         .context("the event loops can't be started")?;
+
+    // Ends when it is dropped, with this function.
+    let mut sampling = tokio::task::JoinSet::new();
+    sampling.spawn(sample(recent, catalog.clone(), loops.connections()));
 
     // Health is answered while models load; nothing else is ready yet.
     let prove = tokio::task::spawn_blocking(move || {
@@ -188,6 +197,24 @@ pub async fn run_on(
         ),
     }
     Ok(())
+}
+
+/// Takes a sample of the figures for each step.
+async fn sample(recent: Recent, catalog: Catalog, connections: impl Fn() -> usize) {
+    loop {
+        tokio::time::sleep_until(recent.due().into()).await;
+        let snapshot = catalog.snapshot();
+        recent.sample(&Gauges {
+            connections: connections(),
+            waiting: &|name, version| {
+                let versions = snapshot.models().get(name);
+                let mut versions = versions.into_iter().flat_map(|v| v.values());
+                versions
+                    .find(|servable| **servable.version_text() == *version)
+                    .map_or(0, |servable| servable.waiting())
+            },
+        });
+    }
 }
 
 /// Whether the first pass leaves a service that may become ready.

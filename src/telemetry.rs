@@ -9,6 +9,7 @@ mod exposition;
 mod histogram;
 mod model;
 mod process;
+pub mod recent;
 mod runs;
 mod statistics;
 

@@ -50,6 +50,11 @@ impl Servable {
         &self.signature
     }
 
+    /// Rows that are accepted and do not run yet.
+    pub fn waiting(&self) -> usize {
+        self.scheduler.waiting()
+    }
+
     /// Its figures.
     pub fn metrics(&self) -> &Arc<ModelMetrics> {
         &self.metrics

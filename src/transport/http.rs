@@ -5,6 +5,7 @@ mod answer;
 mod body;
 mod docs;
 mod encoding;
+mod figures;
 mod front;
 mod health;
 mod index;
@@ -30,7 +31,7 @@ use super::{limits::Limits, readiness::Readiness};
 use crate::{
     catalog::{Catalog, Control},
     error::{Error, Result},
-    telemetry::Metrics,
+    telemetry::{Metrics, recent::Recent},
 };
 
 /// What the routes need to know. Clones share it.
@@ -60,6 +61,8 @@ pub struct Context {
     pub readiness: Readiness,
     /// The figures.
     pub metrics: Metrics,
+    /// The same, step by step.
+    pub recent: Recent,
     /// Limits on what a caller may send.
     pub limits: Limits,
     /// The means to load and unload models, where callers may.
@@ -210,6 +213,35 @@ fn api() -> Api {
                 "The metrics",
                 &[("text/plain", serde_json::json!({"type": "string"}))],
             )],
+        )
+        .route(
+            "/figures",
+            get(figures::figures),
+            [
+                Operation::get("service", "The last five minutes, step by step")
+                    .description(
+                        "A step is a second. What is 0 or empty in a step is left out, and so \
+                         is a step in which all was. Buckets hold values up to their bound: \
+                         [3, 12] says that 12 fell into the bucket of bound number 3.",
+                    )
+                    .query(
+                        "start",
+                        "The start that since was counted in: where the server has a new one, \
+                         since does not hold",
+                        serde_json::json!({"type": "string"}),
+                    )
+                    .query(
+                        "since",
+                        "The first step to give: next of the answer before",
+                        serde_json::json!({"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_u64}),
+                    )
+                    .query(
+                        "steps",
+                        "No more than so many, the newest",
+                        serde_json::json!({"type": "integer", "minimum": 1, "maximum": 300}),
+                    )
+                    .ok("The steps", Schema::Figures),
+            ],
         )
         .route(
             "/openapi.json",

@@ -111,6 +111,11 @@ impl EventLoops {
         })
     }
 
+    /// Asks how many connections are open, for as long as somebody does.
+    pub fn connections(&self) -> impl Fn() -> usize + Send + 'static {
+        self.loops.connections()
+    }
+
     /// Accepts connections until `shutdown` is done, then drains. `draining`
     /// is called the moment that `shutdown` is done.
     ///

@@ -20,7 +20,7 @@ use http_body_util::BodyExt as _;
 use modelship::{
     catalog::{Loader, Manager, Origin, VersionPolicy},
     scheduler::{Background, Host, Settings},
-    telemetry::{BuildInfo, Metrics},
+    telemetry::{BuildInfo, Metrics, recent::Recent},
     transport::{
         http::{Context as HttpContext, Front, Http, router},
         limits::Limits,
@@ -65,6 +65,7 @@ fn front() -> Front<axum::Router> {
         Http::new(HttpContext {
             catalog,
             readiness,
+            recent: Recent::new(metrics.clone()),
             metrics,
             limits: Limits {
                 body: LARGEST,

@@ -17,6 +17,7 @@ mod checkout;
 mod diff;
 mod doors;
 mod drain;
+mod figures;
 mod fuzz;
 mod golden;
 mod health;

@@ -22,6 +22,7 @@ pub(super) async fn index() -> Response {
                 "ready": "/readyz",
                 "health": "/healthz",
                 "metrics": "/metrics",
+                "figures": "/figures",
                 "inference": "/v2",
                 "openapi": "/openapi.json",
                 "docs": "/docs",

@@ -129,6 +129,15 @@ impl Operation {
         self
     }
 
+    /// A parameter of the query that may come.
+    pub(super) fn query(mut self, name: &str, description: &str, schema: Value) -> Self {
+        self.parameters.push(json!({
+            "name": name, "in": "query", "required": false,
+            "description": description, "schema": schema,
+        }));
+        self
+    }
+
     /// A header that may come.
     pub(super) fn header(mut self, name: &str, description: &str, schema: Value) -> Self {
         self.parameters.push(json!({

@@ -50,6 +50,12 @@ impl Loops {
             .map(Self)
     }
 
+    /// Asks how many connections are open, for as long as somebody does.
+    pub(super) fn connections(&self) -> impl Fn() -> usize + Send + use<> {
+        let open: Vec<_> = self.0.iter().map(|l| Arc::clone(&l.open)).collect();
+        move || open.iter().map(|open| open.load(Ordering::Relaxed)).sum()
+    }
+
     /// Gives a connection to the loop that has fewest.
     pub(super) fn give(&self, arrival: Arrival) {
         let open = |l: &&EventLoop| l.open.load(Ordering::Relaxed);

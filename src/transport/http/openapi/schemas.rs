@@ -1,5 +1,7 @@
 //! The forms of what is asked and answered.
 
+mod figures;
+
 use serde_json::{Map, Value, json};
 
 use crate::tensor::DType;
@@ -15,6 +17,8 @@ pub(in super::super) enum Schema {
     Stage,
     /// The answer of `/healthz`.
     Health,
+    /// The last minutes.
+    Figures,
     /// One model card.
     Card,
     /// All of them.
@@ -54,11 +58,12 @@ pub(in super::super) enum Schema {
 }
 
 impl Schema {
-    const ALL: [Schema; 22] = [
+    const ALL: [Schema; 23] = [
         Schema::Refusal,
         Schema::Index,
         Schema::Stage,
         Schema::Health,
+        Schema::Figures,
         Schema::Card,
         Schema::Cards,
         Schema::Prediction,
@@ -106,6 +111,7 @@ impl Schema {
                 ],
                 &[],
             ),
+            Schema::Figures => figures::form(),
             Schema::Card => card(),
             Schema::Cards => object(&[("models", list(Schema::Card.reference()))], &[]),
             Schema::Prediction => object(
