@@ -29,7 +29,11 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(config.max_body_size, 64 << 20);
     assert_eq!(config.drain_pause, Duration::ZERO);
     assert_eq!(config.drain_timeout, Duration::from_secs(30));
-    assert_eq!(config.scheduling, scheduler::Settings::default());
+    let scheduling = scheduler::Settings {
+        max_run_time: Some(Duration::from_secs(30)),
+        ..Default::default()
+    };
+    assert_eq!(config.scheduling, scheduling);
     assert!(config.event_loops >= 1);
     assert!(!config.allow_repository_control && !config.access_log);
 }
