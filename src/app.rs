@@ -1,5 +1,6 @@
 //! The composition root: a [`Config`] becomes a running service.
 
+mod descriptors;
 mod doors;
 
 use std::{
@@ -136,6 +137,7 @@ pub async fn run_on(
     let ways = Ways {
         tls: opened.tls.clone(),
         models: true,
+        capacity: descriptors::capacity(config.doors.max_connections, config.event_loops),
         metrics,
     };
     let loops = EventLoops::start(config.event_loops, &front(port), ways)

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+use super::descriptors::MANAGEMENT;
 use crate::{
     config,
     telemetry::Metrics,
@@ -109,6 +110,7 @@ impl Management {
         let ways = Ways {
             tls: None,
             models: false,
+            capacity: MANAGEMENT,
             metrics: metrics.clone(),
         };
         let loops = EventLoops::start(1, service, ways)

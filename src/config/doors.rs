@@ -20,6 +20,8 @@ pub struct Doors {
     pub origins: Option<Origins>,
     /// The address of the port for health, the figures and control.
     pub management: Option<SocketAddr>,
+    /// The most connections at once.
+    pub max_connections: Option<usize>,
 }
 
 impl Doors {

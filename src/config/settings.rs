@@ -141,6 +141,8 @@ settings! {
             |config, text| config.doors.origins = Some(doors::origins(text)?);
         "management-listen" "ADDRESS", "An address of its own, without TLS, for health, metrics and control of the model repository; the main one then answers health alone of these",
             |config, text| config.doors.management = Some(values::address(text)?);
+        "max-connections" "N", "The most connections at once, but for some on which health is answered; without it, what the limit on open files leaves",
+            |config, text| config.doors.max_connections = Some(values::count(text, 1..=10_000_000)?);
     }
     Scheduling {
         "max-batch-size" "ROWS", "The most rows of one run; 1 turns batching off",

@@ -86,6 +86,12 @@ fn flush() {
     }
 }
 
+/// Runs what has gathered, where the loop goes on but callers have had their
+/// turns.
+pub fn round() {
+    flush();
+}
+
 /// Called at the start of each request, whatever it is for: where the loop
 /// has been busy for long, what has gathered runs now.
 pub fn turn() {

@@ -102,6 +102,11 @@ impl<S> Doors<S> {
     }
 }
 
+/// Whether `path` asks for health, which is answered where little else is.
+pub(super) fn is_health(path: &str) -> bool {
+    class_of(path) == Class::Health
+}
+
 /// Why a request stays out.
 struct Refusal {
     error: Error,

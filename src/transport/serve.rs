@@ -6,13 +6,18 @@
 //! finds ready in one turn runs as one batch (`scheduler::event_loop`).
 
 mod arrival;
+mod clients;
 mod connection;
 mod event_loop;
 mod handshake;
 mod listener;
+mod patience;
+mod seated;
+mod streams;
+mod turns;
 mod wire;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::response::Response;
 use http::Request;
@@ -23,7 +28,10 @@ use tokio::{
 };
 use tower::Service;
 
-use self::{arrival::Arrival, event_loop::Loops, handshake::Handshakes, wire::Moving};
+pub use self::clients::Capacity;
+use self::{
+    arrival::Arrival, clients::Clients, event_loop::Loops, handshake::Handshakes, wire::Moving,
+};
 use super::tls::Tls;
 use crate::telemetry::Metrics;
 
@@ -77,6 +85,8 @@ pub struct Ways {
     pub tls: Option<Arc<Tls>>,
     /// Whether models may run on these threads.
     pub models: bool,
+    /// How many connections there may be.
+    pub capacity: Capacity,
     /// The figures.
     pub metrics: Metrics,
 }
@@ -86,6 +96,7 @@ pub struct Ways {
 pub struct EventLoops {
     loops: Loops,
     handshakes: Option<Handshakes>,
+    clients: Arc<Clients>,
     metrics: Metrics,
     closing: watch::Sender<bool>,
 }
@@ -106,6 +117,7 @@ impl EventLoops {
         Ok(Self {
             loops,
             handshakes,
+            clients: Clients::new(ways.capacity),
             metrics,
             closing,
         })
@@ -163,7 +175,7 @@ impl EventLoops {
         accepted: std::io::Result<(TcpStream, std::net::SocketAddr)>,
     ) -> std::io::Result<()> {
         match accepted {
-            Ok((stream, _)) => self.give(stream),
+            Ok((stream, address)) => self.give(stream, address.ip()),
             Err(error) if listener::is_passing(&error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 if listener::is_exhaustion(&error) {
@@ -178,7 +190,14 @@ impl EventLoops {
 
     /// Gives a connection to the loop that has fewest; where it is to speak
     /// TLS, when the handshake is done.
-    fn give(&self, stream: TcpStream) {
+    fn give(&self, stream: TcpStream, address: IpAddr) {
+        let Some(taken) = self.clients.admit(address) else {
+            self.metrics.doors().turned_away();
+            return;
+        };
+        if taken.seat.reserve {
+            self.metrics.doors().turned_away();
+        }
         // Answers are written whole: waiting for more only delays them.
         let _ = stream.set_nodelay(true);
         let stream = match stream.into_std() {
@@ -188,7 +207,7 @@ impl EventLoops {
                 return;
             }
         };
-        let arrival = Arrival::new(Moving::Plain(stream), &self.closing, &self.metrics);
+        let arrival = Arrival::new(Moving::Plain(stream), taken, &self.closing, &self.metrics);
         match &self.handshakes {
             Some(handshakes) => handshakes.begin(arrival),
             None => self.loops.give(arrival),
@@ -204,3 +223,6 @@ impl EventLoops {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ use http_body_util::{BodyExt as _, Full};
 use modelship::{
     telemetry::{BuildInfo, Metrics},
     tensor::write_number,
-    transport::serve::{Drain, EventLoops, Ways},
+    transport::serve::{Capacity, Drain, EventLoops, Ways},
 };
 use tokio::{net::TcpListener, signal::unix};
 
@@ -82,6 +82,10 @@ async fn serve(address: &str, router: Router) -> anyhow::Result<()> {
     let ways = Ways {
         tls: None,
         models: true,
+        capacity: Capacity {
+            connections: 1_000_000,
+            reserve: 0,
+        },
         metrics: Metrics::new(BuildInfo {
             version: String::new(),
             commit: String::new(),

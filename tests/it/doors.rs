@@ -4,6 +4,7 @@
 mod caller;
 mod certificates;
 mod keys;
+mod limits;
 mod pages;
 mod tls;
 

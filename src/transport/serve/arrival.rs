@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use super::wire::Moving;
+use super::{clients::Taken, wire::Moving};
 use crate::telemetry::Metrics;
 
 /// A connection on its way, and what it takes along.
@@ -15,15 +15,23 @@ pub(super) struct Arrival {
 pub(super) struct Stay {
     /// Whether the end has come. The drain waits until no receiver is left.
     pub(super) closing: watch::Receiver<bool>,
-    metrics: Metrics,
+    /// Its seat, which is given back when it closes.
+    pub(super) taken: Taken,
+    pub(super) metrics: Metrics,
 }
 
 impl Arrival {
-    /// A connection that was just accepted.
-    pub(super) fn new(moving: Moving, closing: &watch::Sender<bool>, metrics: &Metrics) -> Self {
+    /// A connection that was just accepted, and has a seat.
+    pub(super) fn new(
+        moving: Moving,
+        taken: Taken,
+        closing: &watch::Sender<bool>,
+        metrics: &Metrics,
+    ) -> Self {
         metrics.doors().opened();
         let stay = Stay {
             closing: closing.subscribe(),
+            taken,
             metrics: metrics.clone(),
         };
         Self { moving, stay }

@@ -3,13 +3,24 @@
 use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use tokio::{io::AsyncBufRead as _, net::TcpStream, sync::watch};
+use tokio::{io::AsyncBufRead as _, net::TcpStream, sync::watch, time::sleep};
+use tokio_rustls::server::TlsStream;
 
-use super::{Answers, arrival::Arrival, event_loop::Open, wire::Wire};
+use super::{
+    Answers,
+    arrival::Arrival,
+    clients::Seat,
+    event_loop::Open,
+    patience,
+    seated::Seated,
+    streams::Streams,
+    turns,
+    wire::{Watch, Wire},
+};
 
 /// What an HTTP/2 connection starts with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -20,8 +31,11 @@ const FIRST_BYTES: Duration = Duration::from_secs(15);
 /// How long until a preface that came in part is looked at again.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// How long a kept connection may be idle, and a head take to arrive: hyper
-/// has one clock for both. It is longer than the 60 s for which load balancers
+/// The same for a connection of the reserve, and how long that is kept.
+const RESERVE_BEGINS: Duration = Duration::from_secs(2);
+const RESERVE_STAYS: Duration = Duration::from_secs(5);
+
+/// How long a kept connection may be idle. It is longer than the 60 s for which load balancers
 /// commonly keep a connection, since where this side closes first, a request
 /// that is on its way is lost.
 const IDLE: Duration = Duration::from_secs(75);
@@ -51,26 +65,80 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
     let _open = open;
     let mut stay = arrival.stay;
-    let mut wire = match arrival.moving.land() {
+    let seat = stay.taken.seat.clone();
+    let member = turns::join(stay.taken.address);
+    let watch = Watch {
+        gate: member.gate(),
+        seat: seat.clone(),
+    };
+    let mut wire = match arrival.moving.land(watch) {
         Ok(wire) => wire,
         Err(error) => {
             tracing::warn!(%error, "a connection was dropped");
             return;
         }
     };
-    if !has_begun(&mut wire, &mut stay.closing).await {
+    let Some(is_http2) = begun(&mut wire, &seat, &mut stay.closing).await else {
         return;
-    }
-    let mut builder = Builder::new(TokioExecutor::new());
-    // Under TLS both sides have agreed on what they speak.
-    if let Wire::Tls(stream) = &wire {
-        let agreed = stream.get_ref().1.alpn_protocol();
-        builder = if agreed == Some(b"h2") {
-            builder.http2_only()
+    };
+    let streams = Streams::new(member.gate(), stay.metrics.clone());
+    let builder = builder(streams, is_http2);
+    let service = TowerToHyperService::new(Seated {
+        inner: service,
+        seat: seat.clone(),
+        is_http2,
+    });
+    let connection = builder.serve_connection(TokioIo::new(wire), service);
+    tokio::pin!(connection);
+    let lost = async {
+        if seat.reserve {
+            sleep(RESERVE_STAYS).await;
+            "it was one too many"
         } else {
-            builder.http1_only()
-        };
+            patience::lost(&seat, is_http2).await
+        }
+    };
+    let closing = &mut stay.closing;
+    let last_moment = async {
+        tokio::select! {
+            () = seat.leave.notified() => {}
+            () = async { announced(closing).await; sleep(LAST_MOMENT).await } => {}
+        }
+    };
+    tokio::pin!(lost, last_moment);
+    let mut is_leaving = false;
+    let result = loop {
+        tokio::select! {
+            // The connection first: what has come is read before it is told to
+            // close, and so is answered.
+            biased;
+            result = connection.as_mut() => break result,
+            () = last_moment.as_mut(), if !is_leaving => {
+                is_leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            why = lost.as_mut() => {
+                stay.metrics.doors().cut();
+                tracing::debug!(why, "a connection was cut");
+                return;
+            }
+        }
+    };
+    if let Err(error) = result {
+        // The caller's doing: a reset, a late head, bytes that are not HTTP.
+        tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// What reads and writes HTTP. What a connection speaks has been seen, or
+/// under TLS agreed on.
+fn builder(streams: Streams, is_http2: bool) -> Builder<Streams> {
+    let builder = Builder::new(streams);
+    let mut builder = if is_http2 {
+        builder.http2_only()
+    } else {
+        builder.http1_only()
+    };
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -86,69 +154,59 @@ pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
         .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let connection =
-        builder.serve_connection(TokioIo::new(wire), TowerToHyperService::new(service));
-    tokio::pin!(connection);
-    let last_moment = async {
-        announced(&mut stay.closing).await;
-        tokio::time::sleep(LAST_MOMENT).await;
-    };
-    let result = tokio::select! {
-        // The connection first: what has come is read before it is told to
-        // close, and so is answered.
-        biased;
-        result = connection.as_mut() => result,
-        () = last_moment => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        // The caller's doing: a reset, a late head, bytes that are not HTTP.
-        tracing::debug!(%error, "a connection ended early");
-    }
+    builder
 }
 
-/// Waits until the first bytes say which HTTP this is. `false` when they do
-/// not come in time: a connection that was opened and not used. One that was
-/// accepted just before the end is given a moment, since its request is on the
-/// way.
-async fn has_begun(wire: &mut Wire, closing: &mut watch::Receiver<bool>) -> bool {
-    let begun = async {
-        match wire {
-            Wire::Plain(stream) => first_bytes(stream).await,
-            Wire::Tls(stream) => {
-                let read = poll_fn(|cx| {
-                    let read = Pin::new(&mut *stream).poll_fill_buf(cx);
-                    read.map_ok(|bytes| !bytes.is_empty())
-                });
-                read.await.unwrap_or(false)
-            }
-        }
-    };
+/// Waits until the first bytes say which HTTP this is; gives whether it is
+/// HTTP/2. `None` when they do not come in time: a connection that was opened
+/// and not used. One that was accepted just before the end is given a moment,
+/// since its request is on the way.
+async fn begun(wire: &mut Wire, seat: &Seat, closing: &mut watch::Receiver<bool>) -> Option<bool> {
+    let begun = first_bytes(wire);
     tokio::pin!(begun);
+    let limit = if seat.reserve {
+        RESERVE_BEGINS
+    } else {
+        FIRST_BYTES
+    };
     let wait = tokio::select! {
         biased;
         begun = &mut begun => return begun,
         () = announced(closing) => LAST_MOMENT,
-        () = tokio::time::sleep(FIRST_BYTES) => return false,
+        () = seat.leave.notified() => return None,
+        () = sleep(limit) => return None,
     };
-    tokio::time::timeout(wait, begun).await.unwrap_or(false)
+    tokio::time::timeout(wait, begun).await.ok().flatten()
 }
 
-/// `true` once there are bytes that can't be the start of HTTP/2's preface, or
-/// are all of it. hyper would wait for the rest of a preface for ever.
-async fn first_bytes(stream: &TcpStream) -> bool {
+async fn first_bytes(wire: &mut Wire) -> Option<bool> {
+    match wire {
+        Wire::Plain(socket) => preface(socket.stream().ok()?).await,
+        Wire::Tls(stream) => {
+            let read = poll_fn(|cx| {
+                let read = Pin::new(&mut *stream).poll_fill_buf(cx);
+                read.map_ok(|bytes| !bytes.is_empty())
+            });
+            let agreed = |stream: &TlsStream<_>| stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let is_there = read.await.unwrap_or(false);
+            is_there.then(|| agreed(stream))
+        }
+    }
+}
+
+/// Whether the first bytes are HTTP/2's preface, once they can't be the start
+/// of it alone. hyper would wait for the rest of a preface for ever.
+async fn preface(stream: &TcpStream) -> Option<bool> {
     let mut start = [0; PREFACE.len()];
     loop {
         match stream.peek(&mut start).await {
-            Ok(0) | Err(_) => return false,
+            Ok(0) | Err(_) => return None,
             Ok(n) if n < PREFACE.len() && PREFACE.starts_with(&start[..n]) => {
                 // The bytes that are there keep the stream readable, so there
                 // is nothing to wait for but time.
-                tokio::time::sleep(AGAIN).await;
+                sleep(AGAIN).await;
             }
-            Ok(_) => return true,
+            Ok(n) => return Some(start[..n] == *PREFACE),
         }
     }
 }

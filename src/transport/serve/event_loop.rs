@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::mpsc;
 
-use super::{Answers, arrival::Arrival, connection::carry};
+use super::{Answers, arrival::Arrival, connection::carry, turns};
 use crate::scheduler::event_loop;
 
 /// Every event loop. They end when the last clone is dropped.
@@ -77,10 +77,14 @@ impl EventLoop {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_all();
         if index.is_some() {
-            runtime
-                .on_thread_park(event_loop::idle)
-                .on_thread_unpark(event_loop::awake);
+            runtime.on_thread_unpark(event_loop::awake);
         }
+        runtime.on_thread_park(move || {
+            turns::next_round();
+            if index.is_some() {
+                event_loop::idle();
+            }
+        });
         let runtime = runtime.build()?;
         let name = index.map_or("management".to_owned(), |i| format!("event-loop-{i}"));
         std::thread::Builder::new().name(name).spawn(move || {

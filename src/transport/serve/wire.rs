@@ -4,7 +4,8 @@
 use std::{
     io::{self, ErrorKind, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
@@ -12,6 +13,8 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
+
+use super::{clients::Seat, turns::Gate};
 
 /// A connection between two runtimes: it belongs to neither.
 pub(super) enum Moving {
@@ -23,26 +26,68 @@ pub(super) enum Moving {
 
 /// A connection of this runtime.
 pub(super) enum Wire {
-    Plain(TcpStream),
+    Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
 }
 
-/// The socket under TLS, which can be taken out and put back.
-pub(super) struct Socket(Option<TcpStream>);
+/// A socket, which under TLS can be taken out and put back.
+pub(super) struct Socket {
+    stream: Option<TcpStream>,
+    watch: Option<Watch>,
+}
+
+/// When a socket is read, and what its traffic says.
+pub(super) struct Watch {
+    pub(super) gate: Gate,
+    pub(super) seat: Arc<Seat>,
+}
+
+impl Watch {
+    fn read(&self) {
+        self.gate.took();
+        let seat = &self.seat;
+        seat.moved.store(true, Relaxed);
+        if !seat.busy.load(Relaxed) && !seat.in_head.load(Relaxed) {
+            seat.in_head.store(true, Relaxed);
+            seat.head.store(seat.head.load(Relaxed) + 1, Relaxed);
+        }
+    }
+
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        let seat = &self.seat;
+        let is_blocked = written.is_pending();
+        seat.blocked.store(is_blocked, Relaxed);
+        if !is_blocked {
+            seat.moved.store(true, Relaxed);
+            seat.wrote.store(true, Relaxed);
+        }
+    }
+}
 
 impl Moving {
     /// Takes `stream` out of this runtime.
     pub(super) fn leave(mut stream: Box<TlsStream<Socket>>) -> io::Result<Self> {
-        let socket = stream.get_mut().0.0.take().ok_or(ErrorKind::NotConnected)?;
+        let socket = stream
+            .get_mut()
+            .0
+            .stream
+            .take()
+            .ok_or(ErrorKind::NotConnected)?;
         Ok(Moving::Tls(stream, socket.into_std()?))
     }
 
     /// Brings it into this runtime.
-    pub(super) fn land(self) -> io::Result<Wire> {
+    pub(super) fn land(self, watch: Watch) -> io::Result<Wire> {
+        let socket = |stream| {
+            Ok::<_, io::Error>(Socket {
+                stream: Some(TcpStream::from_std(stream)?),
+                watch: Some(watch),
+            })
+        };
         match self {
-            Moving::Plain(stream) => Ok(Wire::Plain(TcpStream::from_std(stream)?)),
-            Moving::Tls(mut tls, socket) => {
-                tls.get_mut().0.0 = Some(TcpStream::from_std(socket)?);
+            Moving::Plain(stream) => Ok(Wire::Plain(socket(stream)?)),
+            Moving::Tls(mut tls, stream) => {
+                *tls.get_mut().0 = socket(stream)?;
                 Ok(Wire::Tls(tls))
             }
         }
@@ -50,13 +95,37 @@ impl Moving {
 }
 
 impl Socket {
+    /// A socket that nobody watches yet.
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self(Some(stream))
+        Self {
+            stream: Some(stream),
+            watch: None,
+        }
+    }
+
+    /// The socket itself.
+    pub(super) fn stream(&self) -> io::Result<&TcpStream> {
+        self.stream
+            .as_ref()
+            .ok_or_else(|| ErrorKind::NotConnected.into())
     }
 
     fn get(self: Pin<&mut Self>) -> io::Result<Pin<&mut TcpStream>> {
-        let stream = self.get_mut().0.as_mut();
+        let stream = self.get_mut().stream.as_mut();
         Ok(Pin::new(stream.ok_or(ErrorKind::NotConnected)?))
+    }
+
+    fn write(
+        self: Pin<&mut Self>,
+        write: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let Self { stream, watch } = self.get_mut();
+        let stream = stream.as_mut().ok_or(ErrorKind::NotConnected)?;
+        let written = write(Pin::new(stream));
+        if let Some(watch) = watch {
+            watch.wrote(&written);
+        }
+        written
     }
 }
 
@@ -66,7 +135,22 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.get()?.poll_read(cx, into)
+        let Self { stream, watch } = self.get_mut();
+        let stream = stream.as_mut().ok_or(ErrorKind::NotConnected)?;
+        let Some(watch) = watch else {
+            return Pin::new(stream).poll_read(cx, into);
+        };
+        if !watch.gate.is_open() {
+            // Who has nothing to read needs no turn.
+            ready!(stream.poll_read_ready(cx))?;
+            ready!(watch.gate.poll(cx));
+        }
+        let before = into.filled().len();
+        ready!(Pin::new(stream).poll_read(cx, into))?;
+        if into.filled().len() > before {
+            watch.read();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -76,7 +160,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get()?.poll_write(cx, bytes)
+        self.write(|stream| stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -84,7 +168,11 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         all: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get()?.poll_write_vectored(cx, all)
+        self.write(|stream| stream.poll_write_vectored(cx, all))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -93,10 +181,6 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get()?.poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
     }
 }
 

@@ -18,7 +18,7 @@ use super::certificates::Pair;
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-trait Stream: Read + Write {}
+pub(super) trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
 /// A connection that is kept.
@@ -83,7 +83,7 @@ impl Caller {
         Ok(StreamOwned::new(session, stream))
     }
 
-    fn over(stream: impl Stream + 'static) -> Self {
+    pub(super) fn over(stream: impl Stream + 'static) -> Self {
         Self {
             stream: BufReader::new(Box::new(stream)),
         }

@@ -15,8 +15,24 @@ use axum::response::Response;
 use hyper::{Request, body::Incoming};
 use tokio::time::{Instant, timeout};
 
-use super::{super::wire::Moving, *};
+use super::{
+    super::{
+        clients::{Capacity, Clients, Taken},
+        wire::Moving,
+    },
+    *,
+};
 use crate::telemetry::{BuildInfo, Metrics};
+
+/// A seat where there is no lack of any.
+fn seat() -> Taken {
+    let capacity = Capacity {
+        connections: 8,
+        reserve: 0,
+    };
+    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    Clients::new(capacity).admit(address).unwrap()
+}
 
 /// Carries a connection on which `bytes` have come, and then nothing. Gives
 /// how long it was kept, and what was answered.
@@ -35,7 +51,7 @@ async fn kept(bytes: &[u8]) -> (Duration, String) {
         version: String::new(),
         commit: String::new(),
     });
-    let arrival = Arrival::new(Moving::Plain(stream), &announcer, &metrics);
+    let arrival = Arrival::new(Moving::Plain(stream), seat(), &announcer, &metrics);
     let started = Instant::now();
     let carried = carry(arrival, service, Open::new(&open));
     let ended = timeout(Duration::from_secs(3600), carried).await;
@@ -63,7 +79,8 @@ async fn one_that_sends_nothing_or_half_a_preface_is_soon_dropped() {
 async fn half_a_head_is_waited_for_only_so_long() {
     for bytes in [&b"G"[..], b"PUT / HTTP/1.1\r\nhost: x\r\n"] {
         let (kept, _) = kept(bytes).await;
-        assert!(kept >= IDLE && kept < IDLE * 2, "{kept:?}");
+        let longest = patience::LOOK * 6;
+        assert!(kept >= patience::LOOK * 3 && kept < longest, "{kept:?}");
     }
 }
 
@@ -82,4 +99,53 @@ async fn a_peer_of_http_2_that_has_gone_is_noticed() {
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     let (kept, _) = kept(&[PREFACE, SETTINGS].concat()).await;
     assert!(kept >= PONG && kept < (PING + PONG) * 2, "{kept:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_window_is_never_opened_is_ended_and_no_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let caller = Caller::connect(listener.local_addr().unwrap()).unwrap();
+    caller.set_nonblocking(true).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let service = tower::service_fn(|request: Request<Incoming>| async move {
+        let body = match request.uri().path() {
+            "/nothing" => axum::body::Body::empty(),
+            _ => "answer".into(),
+        };
+        Ok::<_, Infallible>(Response::new(body))
+    });
+    let (announcer, _) = watch::channel(false);
+    let metrics = Metrics::new(BuildInfo {
+        version: String::new(),
+        commit: String::new(),
+    });
+    let arrival = Arrival::new(Moving::Plain(stream), seat(), &announcer, &metrics);
+    let open = Open::new(&Arc::default());
+    tokio::spawn(carry(arrival, service, open));
+
+    let caller = TcpStream::from_std(caller).unwrap();
+    let (mut sender, connection) = h2::client::Builder::new()
+        .initial_window_size(0)
+        .handshake::<_, bytes::Bytes>(caller)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let get = |path: &str| Request::get(format!("http://x{path}")).body(()).unwrap();
+    let started = Instant::now();
+    let (stuck, _) = sender.send_request(get("/stuck"), true).unwrap();
+    let mut body = stuck.await.unwrap().into_body();
+    let error = body.data().await.unwrap().unwrap_err();
+    assert!(error.is_reset(), "{error}");
+    let waited = started.elapsed();
+    let limit = super::super::streams::NOTHING_TAKEN;
+    assert!(waited >= limit && waited < limit * 2, "{waited:?}");
+
+    let (other, _) = sender.send_request(get("/nothing"), true).unwrap();
+    assert_eq!(other.await.unwrap().status(), 200);
+    assert!(
+        metrics
+            .encode()
+            .contains("modelship_connections_cut_total 1")
+    );
 }

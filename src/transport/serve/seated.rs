@@ -1,0 +1,102 @@
+//! The service as one connection sees it: what is in hand is noted, and a
+//! connection of the reserve gets health, and a sentence.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+};
+
+use axum::{body::Body, response::Response};
+use http::{HeaderValue, Request, header};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use super::{
+    Answers,
+    clients::Seat,
+    streams::{Paced, answered},
+};
+use crate::{
+    error::Error,
+    transport::{doors, http as http_transport},
+};
+
+/// `inner`, as asked by the connection on `seat`.
+#[derive(Clone)]
+pub(super) struct Seated<S> {
+    pub(super) inner: S,
+    pub(super) seat: Arc<Seat>,
+    pub(super) is_http2: bool,
+}
+
+impl<S: Answers> Service<Request<Incoming>> for Seated<S> {
+    type Response = Response<Paced<Body>>;
+    type Error = Infallible;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        self.seat.in_head.store(false, Relaxed);
+        self.seat.busy.store(true, Relaxed);
+        let is_refused = self.seat.reserve && !doors::is_health(request.uri().path());
+        let (inner, refused) = if is_refused {
+            (None, Some(refused()))
+        } else {
+            (Some(self.inner.call(request)), None)
+        };
+        Answering {
+            inner,
+            refused,
+            seat: self.seat.clone(),
+            is_http2: self.is_http2,
+        }
+    }
+}
+
+fn refused() -> Response {
+    let mut response = http_transport::refused(Error::unavailable(
+        "there are too many connections: try again later, or keep fewer; the setting \
+         max-connections raises the limit",
+    ));
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+pin_project! {
+    pub(super) struct Answering<F> {
+        #[pin]
+        inner: Option<F>,
+        refused: Option<Response>,
+        seat: Arc<Seat>,
+        is_http2: bool,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for Answering<F> {
+    type Output = Result<Response<Paced<Body>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = match (this.refused.take(), this.inner.as_pin_mut()) {
+            (Some(refused), _) => refused,
+            (None, Some(inner)) => {
+                let Ok(response) = std::task::ready!(inner.poll(cx));
+                response
+            }
+            // Polled after its end.
+            (None, None) => return Poll::Pending,
+        };
+        this.seat.busy.store(false, Relaxed);
+        answered();
+        let is_http2 = *this.is_http2;
+        Poll::Ready(Ok(response.map(|body| Paced::new(body, is_http2))))
+    }
+}
