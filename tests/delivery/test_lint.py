@@ -149,6 +149,15 @@ def test_base_images_are_pinned_by_digest():
     assert all(f in stages or re.fullmatch(r"\$\{\w+_BASE\}", f) for f in froms)
 
 
+def test_the_manifests_are_tested_against_the_kubernetes_of_the_server():
+    """tests/cluster builds the API server of the version that K3s is pinned to, all parts of one."""
+    text = (ROOT / "tests/cluster/go.mod").read_text()
+    version = settings()["K3S_VERSION"].split("+")[0]
+    assert set(re.findall(r"k8s\.io/kubernetes (v[\d.]+)", text)) == {version}
+    parts = re.findall(r"^\t(k8s\.io/\S+) => \1 (v\S+)$", text, re.M)
+    assert len(parts) > 20 and {part for _, part in parts} == {version.replace("v1.", "v0.")}
+
+
 def renovate() -> str:
     return (ROOT / ".github/renovate.json5").read_text()
 

@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Installed by the cluster's owner, not by gitops/: the oldest versions that the manifests are for.
 OWNER_INSTALLED = {
-    "github.com/prometheus-operator/prometheus-operator": "v0.85.0",
+    "github.com/prometheus-operator/prometheus-operator": "v0.94.0",
     "github.com/bitnami-labs/sealed-secrets": "v0.36.6",
-    "github.com/kserve/kserve": "v0.15.2",
+    "github.com/kserve/kserve": "v0.17.0",
 }
 
 CRDS = {
@@ -85,24 +85,31 @@ def text(path: str, name: str) -> str:
     return archive.read(prefix + name).decode()
 
 
+def crds() -> list[dict]:
+    """Every CRD of those projects."""
+    found = []
+    for path, folder in CRDS.items():
+        archive, prefix = module(path)
+        for name in sorted(archive.namelist()):
+            # Not those in folders below: parts of other products, and patches.
+            below = name.removeprefix(prefix + folder)
+            if below != name and "/" not in below and below.endswith(".yaml"):
+                documents = yaml.load_all(archive.read(name), Loader)
+                found += [d for d in documents if d and d.get("kind") == "CustomResourceDefinition"]
+    return found
+
+
 @functools.cache
 def crd_schemas() -> dict[tuple[str, str], dict]:
     """(apiVersion, kind) -> the strict JSON schema of that custom resource."""
     schemas = {}
-    for path, folder in CRDS.items():
-        archive, prefix = module(path)
-        for name in archive.namelist():
-            if not name.startswith(prefix + folder) or not name.endswith(".yaml"):
-                continue
-            for document in yaml.load_all(archive.read(name), Loader):
-                if not document or document.get("kind") != "CustomResourceDefinition":
-                    continue
-                spec = document["spec"]
-                for version in spec["versions"]:
-                    key = (f"{spec['group']}/{version['name']}", spec["names"]["kind"])
-                    schema = strict(version["schema"]["openAPIV3Schema"])
-                    schema["properties"]["metadata"] = {"type": "object"}
-                    schemas[key] = schema
+    for definition in crds():
+        spec = definition["spec"]
+        for version in spec["versions"]:
+            key = (f"{spec['group']}/{version['name']}", spec["names"]["kind"])
+            schema = strict(version["schema"]["openAPIV3Schema"])
+            schema["properties"]["metadata"] = {"type": "object"}
+            schemas[key] = schema
     return schemas
 
 
