@@ -19,6 +19,7 @@ use crate::{
     telemetry::{
         BuildInfo, Metrics,
         recent::{Gauges, Recent},
+        trace::Traces,
     },
     transport::{
         doors::{Doors, Port},
@@ -32,6 +33,9 @@ use crate::{
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// How long the last spans may take to be sent.
+const LAST_SPANS: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Binds the address that `config` names.
 ///
@@ -112,11 +116,16 @@ pub async fn run_on(
     })
     .context("the gRPC service can't be described")?;
     let recent = Recent::new(metrics.clone());
+    let traces = match config.trace.settings() {
+        Some(settings) => Some(Traces::start(&settings, &metrics).map_err(anyhow::Error::msg)?),
+        None => None,
+    };
     let http = Http::new(Context {
         catalog: catalog.clone(),
         readiness: readiness.clone(),
         metrics: metrics.clone(),
         recent: recent.clone(),
+        traces: traces.clone(),
         limits,
         control,
         access_log: config.access_log,
@@ -189,6 +198,10 @@ pub async fn run_on(
         // Kept to the end of the process.
         Ok(guard) => std::mem::forget(guard),
         Err(_) => tracing::warn!("ending while a model is being loaded"),
+    }
+    if let Some(traces) = traces {
+        let sent = tokio::task::spawn_blocking(move || traces.end(LAST_SPANS));
+        let _ = sent.await;
     }
     match drained {
         Drained::Whole => tracing::info!("every request was answered; ending"),

@@ -6,6 +6,7 @@ mod doors;
 mod file;
 mod settings;
 mod suggestion;
+mod trace;
 mod units;
 mod values;
 
@@ -20,6 +21,7 @@ use std::{
 pub use self::{
     doors::Doors,
     settings::{Heading, SETTINGS, Setting},
+    trace::Trace,
     values::LogFormat,
 };
 use crate::{catalog, scheduler};
@@ -65,6 +67,8 @@ pub struct Config {
     pub log_level: String,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// Where spans go.
+    pub trace: Trace,
     /// The git commit that is being served, for the model card.
     pub commit: Option<String>,
     /// The image that is being served, for the model card.
@@ -180,6 +184,7 @@ impl Config {
             log_format: LogFormat::Auto,
             log_level: String::new(),
             access_log: false,
+            trace: Trace::default(),
             commit: None,
             image: None,
         }

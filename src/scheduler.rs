@@ -20,6 +20,7 @@ mod queue;
 mod request;
 mod settings;
 mod share;
+mod traced;
 
 use std::{sync::Arc, time::Instant};
 

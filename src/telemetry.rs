@@ -12,6 +12,7 @@ mod process;
 pub mod recent;
 mod runs;
 mod statistics;
+pub mod trace;
 
 use std::{
     collections::BTreeMap,
@@ -62,6 +63,7 @@ struct Shared {
     load_failures: Mutex<BTreeMap<String, u64>>,
     models: Mutex<Vec<Weak<ModelMetrics>>>,
     doors: Doors,
+    spans: Arc<trace::Counts>,
 }
 
 impl Metrics {
@@ -78,6 +80,7 @@ impl Metrics {
             load_failures: Mutex::default(),
             models: Mutex::default(),
             doors: Doors::default(),
+            spans: Arc::default(),
         });
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Exposition(shared.clone())));
@@ -129,6 +132,11 @@ impl Metrics {
     /// The figures of the way in: certificates, keys, handshakes, connections.
     pub fn doors(&self) -> &Doors {
         &self.shared.doors
+    }
+
+    /// What became of spans.
+    fn spans(&self) -> &Arc<trace::Counts> {
+        &self.shared.spans
     }
 
     /// Counts a request that was refused before it reached a model.

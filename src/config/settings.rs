@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Config, PREFIX, doors, units, values};
+use super::{Config, PREFIX, doors, trace, units, values};
 
 /// One setting.
 pub struct Setting {
@@ -35,6 +35,8 @@ pub enum Heading {
     Stopping,
     /// What is written to standard error.
     Logs,
+    /// What a collector is sent.
+    Traces,
     /// Where the settings and files came from.
     Origin,
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Heading {
             Heading::Scheduling => "Scheduling, where a model.toml does not say otherwise",
             Heading::Stopping => "Stopping",
             Heading::Logs => "Logs",
+            Heading::Traces => "Traces",
             Heading::Origin => "Origin",
         })
     }
@@ -175,6 +178,14 @@ settings! {
             |config, text| config.log_level = values::filter(text)?;
         "access-log" "" = "false", "Log every request with its id, path, status and time",
             |config, text| config.access_log = values::boolean(text)?;
+    }
+    Traces {
+        "trace-endpoint" "URL", "The OpenTelemetry collector that spans are sent to, http://host:4317; without one, nothing is traced",
+            |config, text| config.trace.endpoint = Some(trace::endpoint(text)?);
+        "trace-protocol" "HOW" = "grpc", "How the collector is spoken to: grpc, or http for protobuf over HTTP, whose port is 4318",
+            |config, text| config.trace.protocol = trace::protocol(text)?;
+        "trace-share" "SHARE" = "1", "The share of requests that are traced where their caller has not decided, from 0 to 1",
+            |config, text| config.trace.share = trace::share(text)?;
     }
     Origin {
         "config" "FILE", "A TOML file of settings, with these names as its keys; flags and variables beat it",

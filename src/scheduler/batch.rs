@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::request::{Answer, Pending, late};
+use super::{
+    request::{Answer, Pending, late},
+    traced,
+};
 use crate::{
     engine::{Output, Session as _, Timed},
     error::{Error, Kind, Result},
@@ -60,7 +63,11 @@ pub(super) fn run(
     if batch.is_empty() {
         return Ran::Sound;
     }
+    let begun = Instant::now();
     let ran = catch_unwind(AssertUnwindSafe(|| together(session, &batch, metrics)));
+    if batch.iter().any(|request| request.traced.is_some()) {
+        traced::leave(&batch, started, begun, &ran);
+    }
     match ran {
         Ok(Ok((parts, compute))) => {
             for (request, outputs) in batch.into_iter().zip(parts) {

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use crate::{
     engine::Output,
     error::{Error, Result},
+    telemetry::trace::{self, Traced},
     tensor::Tensor,
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Pending {
     pub(super) rows: usize,
     pub(super) deadline: Option<Instant>,
     pub(super) accepted: Instant,
+    /// Its place in a trace, where it has one.
+    pub(super) traced: Option<Traced>,
     reply: oneshot::Sender<Result<Answer>>,
 }
 
@@ -51,6 +54,7 @@ impl Pending {
             inputs: request.inputs,
             deadline: request.deadline,
             accepted: Instant::now(),
+            traced: trace::current(),
             reply,
         };
         (pending, answer)

@@ -32,6 +32,7 @@ impl Collector for Exposition {
         models.sort_by(|a, b| order(a).cmp(&order(b)));
         self.service(out, &models)?;
         doors::write(out, &self.0.doors)?;
+        spans(out, &self.0.spans)?;
         requests(out, &models)?;
         process(out)
     }
@@ -88,6 +89,15 @@ impl Exposition {
                 .map(|(kind, count)| ([("outcome", kind.label())], count.load(Relaxed))),
         )
     }
+}
+
+fn spans(out: &mut Writer<'_, '_>, counts: &super::trace::Counts) -> Result {
+    let outcomes = [("sent", &counts.sent), ("dropped", &counts.dropped)];
+    out.counter(
+        "modelship_spans",
+        "Spans for the collector of traces, by what became of them",
+        outcomes.map(|(outcome, count)| ([("outcome", outcome)], count.load(Relaxed))),
+    )
 }
 
 fn requests(out: &mut Writer<'_, '_>, models: &[Arc<ModelMetrics>]) -> Result {

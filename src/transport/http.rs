@@ -14,6 +14,7 @@ mod openapi;
 mod path;
 mod predict;
 mod rows;
+mod span;
 mod v2;
 
 use std::{ops::Deref, sync::Arc};
@@ -31,7 +32,7 @@ use super::{limits::Limits, readiness::Readiness};
 use crate::{
     catalog::{Catalog, Control},
     error::{Error, Result},
-    telemetry::{Metrics, recent::Recent},
+    telemetry::{Metrics, recent::Recent, trace::Traces},
 };
 
 /// What the routes need to know. Clones share it.
@@ -63,6 +64,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The same, step by step.
     pub recent: Recent,
+    /// Where spans go, where requests are traced.
+    pub traces: Option<Traces>,
     /// Limits on what a caller may send.
     pub limits: Limits,
     /// The means to load and unload models, where callers may.

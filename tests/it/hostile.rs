@@ -66,6 +66,7 @@ fn front() -> Front<axum::Router> {
             catalog,
             readiness,
             recent: Recent::new(metrics.clone()),
+            traces: None,
             metrics,
             limits: Limits {
                 body: LARGEST,

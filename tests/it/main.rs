@@ -38,4 +38,5 @@ mod startup;
 mod tampered;
 mod terminal;
 mod tidy;
+mod traces;
 mod wire;

@@ -151,6 +151,17 @@ impl Repository {
 }
 
 impl Repository {
+    /// Adds a model of this graph, which need not be stamped.
+    pub fn put_graph(&self, name: &str, graph: &[u8]) {
+        let folder = self.model(name);
+        fs::create_dir_all(&folder).unwrap();
+        let graph = stamp::write(graph, &"v1.0.0".parse().unwrap()).unwrap();
+        fs::write(folder.join("model.onnx"), &graph).unwrap();
+        write_manifest(&folder, name, "v1.0.0", &graph, "");
+    }
+}
+
+impl Repository {
     /// Adds a version in a folder of its own, for several side by side.
     pub fn put_version(&self, name: &str, version: &str, scale: f32) {
         let folder = self.model(name).join(version);

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{body::Body, extract::State, response::Response};
@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    transport::readiness::Stage,
+    telemetry::trace::{self, Span, Traced},
+    transport::{readiness::Stage, status},
 };
 
 /// Requests of one stream that run at once; more wait in the socket.
@@ -51,7 +52,7 @@ pub(super) async fn infer(
     };
     let is_gzip = messages.is_gzip();
     let (running, runs) = mpsc::channel(AT_ONCE);
-    let reading = tokio::spawn(read(context, messages, deadline, running));
+    let reading = tokio::spawn(read(context, messages, deadline, running, trace::current()));
     let answers = Answers {
         runs,
         current: None,
@@ -74,8 +75,9 @@ enum Run {
 async fn read(
     context: Arc<Context>,
     mut messages: Messages,
-    deadline: Option<std::time::Instant>,
+    deadline: Option<Instant>,
     running: mpsc::Sender<Run>,
+    traced: Option<Traced>,
 ) {
     loop {
         let next = tokio::select! {
@@ -94,13 +96,32 @@ async fn read(
             Ok(Some(request)) => {
                 let context = Arc::clone(&context);
                 let run = async move { answer(&context, request, deadline).await };
-                Run::Request(Aborting(tokio::spawn(run)))
+                let traced = traced.as_ref().map(Traced::below);
+                Run::Request(Aborting(tokio::spawn(message(traced, run))))
             }
         };
         if running.send(run).await.is_err() {
             return;
         }
     }
+}
+
+/// `run`, and where its stream is traced a span of its own.
+async fn message<T>(traced: Option<Traced>, run: impl Future<Output = Result<T>>) -> Result<T> {
+    let start = Instant::now();
+    let result = trace::within(traced.clone(), run).await;
+    if let Some(traced) = traced {
+        let kind = result.as_ref().err().map(Error::kind);
+        let failure = kind.filter(|kind| status::http(*kind).is_server_error());
+        traced.finish(Span {
+            name: "message".into(),
+            start,
+            end: Instant::now(),
+            attributes: Vec::new(),
+            failure: failure.map(|kind| kind.label().to_owned()),
+        });
+    }
+    result
 }
 
 /// Waits until the server drains, and a while longer.

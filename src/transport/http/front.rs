@@ -16,10 +16,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use super::{Http, access::Line};
+use super::{Http, access::Line, span::Passed};
 use crate::{
     error::{Error, Kind},
     scheduler::event_loop,
+    telemetry::trace::{Within, within},
     transport::readiness::Stage,
 };
 
@@ -59,11 +60,14 @@ where
         event_loop::turn();
         let id = id_of(request.headers());
         let line = Line::start(&self.http, &request);
+        let span = Passed::start(&self.http, &request);
+        let traced = span.as_ref().map(Passed::traced);
         Passing {
-            routed: self.router.call(request),
+            routed: within(traced, self.router.call(request)),
             http: self.http.clone(),
             id: Some(id),
             line,
+            span,
         }
     }
 }
@@ -72,10 +76,11 @@ pin_project! {
     /// A request on its way through.
     pub struct Passing<F> {
         #[pin]
-        routed: F,
+        routed: Within<F>,
         http: Http,
         id: Option<HeaderValue>,
         line: Option<Line>,
+        span: Option<Passed>,
     }
 
     impl<F> PinnedDrop for Passing<F> {
@@ -83,6 +88,9 @@ pin_project! {
             let this = this.project();
             if let (Some(line), Some(id)) = (this.line.take(), this.id.as_ref()) {
                 line.abandoned(id);
+            }
+            if let Some(span) = this.span.take() {
+                span.abandoned();
             }
         }
     }
@@ -100,6 +108,9 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Passing<F> {
         }
         if let Some(line) = this.line.take() {
             line.answered(&mut response, &id);
+        }
+        if let Some(span) = this.span.take() {
+            span.answered(&mut response);
         }
         if this.http.readiness.stage() == Stage::Draining {
             // So that callers who keep connections open go elsewhere in time.
