@@ -101,6 +101,18 @@ def build(source: Path, image: str, tag: str, *more: str, push=False, authfile: 
     ).splitlines()[-1]  # fmt: skip
 
 
+def forget(start: str) -> None:
+    """Takes every image whose name starts so out of this machine's storage, with the layers that no
+    other has; else each run would leave its images behind."""
+    if shutil.which("buildah") is None:
+        return
+    listed = json.loads(run("buildah", "images", "--json") or "null") or []
+    names = [name for image in listed for name in image.get("names") or [] if name.startswith(start)]
+    # One is forgotten by all its names, and may be the parent of another.
+    for name in names:
+        subprocess.run(["buildah", "rmi", "--force", name], capture_output=True, timeout=120)
+
+
 def basic(user: str, password: str) -> str:
     return base64.b64encode(f"{user}:{password}".encode()).decode()
 
@@ -154,6 +166,7 @@ class Registry:
     def close(self):
         self.process.terminate()
         self.process.wait(10)
+        forget(f"{self.host}/")
 
     def skopeo(self, *args: str) -> str:
         return run("skopeo", *args, env=os.environ | {"REGISTRY_AUTH_FILE": str(self.authfile)})

@@ -162,6 +162,7 @@ def test_the_health_check_needs_no_shell(world):
               "--build-arg", f"PYTHON_BASE={image.base('python')}",
               "--tag", "localhost/modelship-health", ".")  # fmt: skip
     raw = world.run("buildah", "inspect", "--type", "image", "localhost/modelship-health")
+    image.forget("localhost/modelship-health")
     check = json.loads(raw)["Docker"]["config"]["Healthcheck"]["Test"]
     assert check[0] == "CMD" and check[1].endswith("/modelship")
     # And what it does is right: 1 while nothing listens, 0 when it is ready.
