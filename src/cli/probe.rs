@@ -2,9 +2,10 @@
 //! has no shell and no curl; its health check is this.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -44,10 +45,17 @@ pub(super) fn command() -> Command {
                      these versions with these sha256, and no others",
                 ),
         )
+        .arg(
+            Arg::new("key-file")
+                .long("key-file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("A file that holds the key to show, where the service asks for one"),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let target = match matches.get_one::<String>("url") {
+    let mut target = match matches.get_one::<String>("url") {
         Some(url) => Target::parse(url).ok_or_else(|| {
             Usage(vec![format!(
                 "\"{url}\" is not a URL of plain HTTP: write one such as http://localhost:8080/readyz"
@@ -55,6 +63,9 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         })?,
         None => Target::here()?,
     };
+    if let Some(file) = matches.get_one::<PathBuf>("key-file") {
+        target.key = Some(key(file)?);
+    }
     if let Some(file) = matches.get_one::<PathBuf>("expect") {
         return expect::run(&target, file);
     }
@@ -68,10 +79,22 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The key in a file, which goes into a request's head.
+fn key(file: &Path) -> anyhow::Result<String> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let key = text.trim();
+    if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        bail!("{} does not hold a key, and nothing else", file.display());
+    }
+    Ok(key.to_owned())
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) host: String,
     path: String,
+    key: Option<String>,
 }
 
 impl Target {
@@ -95,6 +118,7 @@ impl Target {
         Some(Self {
             host: with_port,
             path: path.to_owned(),
+            key: None,
         })
     }
 
@@ -120,6 +144,7 @@ impl Target {
         Ok(Self {
             host: listen.to_string(),
             path: "/readyz".to_owned(),
+            key: None,
         })
     }
 
@@ -152,10 +177,14 @@ impl Target {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let host = &self.host;
+        let key = self.key.as_ref();
+        let authorization = key.map_or_else(String::new, |key| {
+            format!("authorization: Bearer {key}\r\n")
+        });
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: modelship-probe\r\n\
-             connection: close\r\n\r\n"
+             {authorization}connection: close\r\n\r\n"
         )?;
         let mut answer = Vec::new();
         stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
@@ -185,6 +214,7 @@ mod tests {
             let expected = Target {
                 host: host.to_owned(),
                 path: path.to_owned(),
+                key: None,
             };
             assert_eq!(Target::parse(url), Some(expected), "{url}");
         }

@@ -195,6 +195,14 @@ def test_all_is_well(world):
     assert "expires in 60 days" in done.stdout
 
 
+def test_a_service_that_speaks_tls_and_wants_a_key_is_well(world, serve, certificate):
+    refused = (401, {}, '{"error":"show a key"}')
+    world.server = serve({"/readyz": (200, {}, "{}"), "/models": refused}, certificate)
+    done = world.ask()
+    assert done.returncode == 0, done.stdout
+    assert "ok   models: asks for a key" in done.stdout
+
+
 def not_ready(world):
     world.node["status"]["conditions"][0] = {"type": "Ready", "status": "False"}
 

@@ -9,6 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+import policies
 import upstream
 from manifests import GITOPS, TARGETS, find, name, render, rendered, settings
 
@@ -59,13 +60,55 @@ def test_no_kustomization_is_forgotten():
         )
 
 
-def test_optional_components_render(tmp_path):
-    """What production and apps offer in a comment works when the comment is taken away."""
+@pytest.fixture
+def all_in(tmp_path):
+    """The tree with every comment taken away that an overlay or apps offers a component in."""
     tree = tmp_path / "gitops"
     shutil.copytree(GITOPS, tree)
     for file in (tree / "overlays/production", tree / "overlays/canary", tree / "apps"):
         file = file / "kustomization.yaml"
         file.write_text(file.read_text().replace("  # - ", "  - "))
+    return tree
+
+
+@pytest.mark.parametrize("overlay", ["production", "canary"])
+def test_the_policies_hold_with_every_component(all_in, overlay):
+    documents = render(f"overlays/{overlay}", all_in)
+    broken = [f"{title}: {sentence}" for title, check in policies.POLICIES.items() for sentence in check(documents)]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize(("overlay", "kind"), [("production", "Deployment"), ("canary", "Rollout")])
+def test_tls_and_keys_reach_the_server_and_those_who_ask_it(all_in, overlay, kind):
+    """The server reads both secrets, what asks it in clear asks the port of management, and no
+    NodePort leads there."""
+    documents = render(f"overlays/{overlay}", all_in)
+    workload = find(documents, kind, "modelship")
+    server = workload["spec"]["template"]["spec"]["containers"][0]
+    folders = [mount["mountPath"] for mount in server["volumeMounts"]]
+    environment = {variable["name"]: variable["value"] for variable in server["env"]}
+    for setting in ("TLS_CERT", "TLS_KEY", "API_KEYS"):
+        assert environment[f"MODELSHIP_{setting}"].rpartition("/")[0] in folders
+    port = next(port for port in server["ports"] if port["name"] == "management")["containerPort"]
+    assert environment["MODELSHIP_MANAGEMENT_LISTEN"] == f"0.0.0.0:{port}"
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert server[probe]["httpGet"]["port"] == "management"
+
+    job = find(documents, "Job", "modelship-verify")["spec"]["template"]["spec"]
+    arguments = job["containers"][0]["args"]
+    assert arguments[-1] == f"http://modelship-pods:{port}" and arguments[-3] == "--key-file"
+    assert find(documents, "Service", "modelship-pods")["spec"]["ports"][0]["targetPort"] == "management"
+    egress = find(documents, "NetworkPolicy", "modelship-verify")["spec"]["egress"]
+    assert any(rule["ports"][0]["port"] == port for rule in egress)
+    outer = find(documents, "Service", "modelship")["spec"]["ports"]
+    assert [(p["targetPort"], p["appProtocol"]) for p in outer] == [("http", "https")]
+    endpoint = find(documents, "ServiceMonitor")["spec"]["endpoints"][0]
+    assert endpoint["authorization"]["credentials"] == {"name": "modelship-api-keys", "key": "metrics"}
+
+
+def test_optional_components_render(all_in):
+    """What production and apps offer in a comment works when the comment is taken away."""
+    tree = all_in
     production = render("overlays/production", tree)
     kinds = {document["kind"] for document in production}
     assert {"ServiceMonitor", "PrometheusRule", "SealedSecret"} <= kinds

@@ -11,7 +11,7 @@ pub(super) enum Class {
     Open,
     /// The figures.
     Metrics,
-    /// Every version and its state.
+    /// Every version and its state, and the model cards.
     Listing,
     /// Loading and unloading.
     Control,
@@ -75,7 +75,8 @@ fn http(path: &str) -> Option<Class> {
         "/" | "/docs" | "/openapi.json" | "/favicon.ico" => Class::Open,
         "/livez" | "/readyz" | "/healthz" | "/v2/health/live" | "/v2/health/ready" => Class::Health,
         "/metrics" => Class::Metrics,
-        "/v2/repository/index" => Class::Listing,
+        "/v2/repository/index" | "/models" => Class::Listing,
+        _ if path.starts_with("/models/") => Class::Listing,
         _ if path.starts_with("/docs/") => Class::Open,
         _ if path.starts_with("/v2/repository/") => Class::Control,
         _ => return None,
@@ -97,7 +98,9 @@ mod tests {
             ("/v2/health/ready", Class::Health),
             ("/v2/models/linear/ready", Class::Use),
             ("/metrics", Class::Metrics),
-            ("/models", Class::Use),
+            ("/models", Class::Listing),
+            ("/models/linear", Class::Listing),
+            ("/modelsx", Class::Use),
             ("/predict/21", Class::Use),
             ("/v2/repository/index", Class::Listing),
             ("/v2/repository/models/linear/load", Class::Control),

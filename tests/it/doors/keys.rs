@@ -79,7 +79,6 @@ fn each_scope_opens_its_own_paths() {
             [&admin, &metrics],
             "predict",
         ),
-        ("GET", "/models", &predict, [&admin, &metrics], "predict"),
         ("GET", "/metrics", &metrics, [&admin, &predict], "metrics"),
         // Not offered, unless it is set; but that is not said to everybody.
         ("POST", load, &admin, [&predict, &metrics], "admin"),
@@ -95,14 +94,15 @@ fn each_scope_opens_its_own_paths() {
             assert!(challenge.contains("insufficient_scope"), "{challenge}");
         }
     }
-    let both = ["predict", "admin"].map(|_| "/v2/repository/index");
-    for (path, key) in both.iter().zip([&predict, &admin]) {
-        assert_eq!(opens(&mut caller, "POST", path, key).status, 200);
+    for (method, path) in [("POST", "/v2/repository/index"), ("GET", "/models")] {
+        for (key, status) in [(&predict, 200), (&admin, 200), (&metrics, 403)] {
+            assert_eq!(
+                opens(&mut caller, method, path, key).status,
+                status,
+                "{path}"
+            );
+        }
     }
-    assert_eq!(
-        opens(&mut caller, "POST", "/v2/repository/index", &metrics).status,
-        403
-    );
     // Another spelling of a path opens nothing more.
     for path in [
         "/v2/%72epository/models/linear/load",
@@ -156,4 +156,50 @@ fn api_key_says_what_is_wrong() {
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(ended.err[0].contains(why), "{ended:?}");
     }
+}
+
+/// As the job after each roll-out asks it: by the port of management, with a
+/// key of its own.
+#[test]
+fn a_probe_shows_its_key_to_the_port_of_management() {
+    let (admin, line) = key("verify", "admin");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("keys"), line).unwrap();
+    fs::write(at("key"), format!("{admin}\n")).unwrap();
+    fs::write(at("two-lines"), format!("{admin}\n{admin}\n")).unwrap();
+    let serving = serve(&[
+        "--api-keys",
+        text(&at("keys")),
+        "--management-listen",
+        "127.0.0.1:0",
+    ]);
+    let management = serving.log.iter().find_map(|line| {
+        let record: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(record.get("management")?.as_str()?.to_owned())
+    });
+    let url = format!("http://{}", management.unwrap());
+    let bearer = format!("Bearer {admin}");
+    let cards = Caller::plain(serving.address).get("/models", &[("authorization", &bearer)]);
+    fs::write(at("release.json"), &cards.body).unwrap();
+
+    let release = at("release.json");
+    let probe = |more: &[&str]| {
+        let mut arguments = vec!["probe", "--expect", text(&release)];
+        arguments.extend(more);
+        arguments.push(&url);
+        run(&arguments)
+    };
+    let key = at("key");
+    let ended = probe(&["--key-file", text(&key)]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let ended = probe(&[]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.join(" ").contains("401"), "{ended:?}");
+    let wrong = at("two-lines");
+    let ended = probe(&["--key-file", text(&wrong)]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let said = ended.err.join(" ");
+    assert!(said.contains("does not hold a key"), "{said}");
+    assert!(!said.contains(&admin), "{said}");
 }

@@ -100,7 +100,8 @@ fn the_port_of_management_answers_for_management_alone() {
         ("POST", "/v2/repository/index", 200, 200),
         ("POST", "/v2/repository/models/linear/load", 404, 200),
         ("GET", "/predict/21", 200, 404),
-        ("GET", "/models", 200, 404),
+        ("GET", "/models", 200, 200),
+        ("GET", "/models/linear", 200, 200),
         ("GET", "/", 200, 404),
     ] {
         let answers = [&mut main, &mut other].map(|c| c.ask(method, path, &[]).unwrap());
