@@ -12,6 +12,7 @@
 mod aside;
 mod background;
 mod batch;
+pub mod client;
 pub mod event_loop;
 mod instance;
 mod lane;
@@ -21,6 +22,7 @@ mod request;
 mod settings;
 mod share;
 mod traced;
+mod waiting;
 
 use std::{sync::Arc, time::Instant};
 
@@ -80,6 +82,19 @@ impl Scheduler {
             Place::Inline(lanes) => lanes.waiting(),
             Place::Threads(sender) => sender.waiting(),
         }
+    }
+
+    /// Why a request would be refused now, whatever it brings: so that what
+    /// has to be refused is refused before it is read.
+    ///
+    /// # Errors
+    /// `Overloaded` when the queue is full, and nobody would give way.
+    pub fn admit(&self) -> Result<()> {
+        let refusal = match &self.place {
+            Place::Inline(_) => None,
+            Place::Threads(sender) => sender.refusal(),
+        };
+        refusal.map_or(Ok(()), Err)
     }
 
     /// Runs one request, alone or in a batch. The inputs have been checked

@@ -153,6 +153,17 @@ impl Tensor {
         }
     }
 
+    /// The bytes of memory that its elements take.
+    pub fn size(&self) -> usize {
+        match &self.data {
+            Data::Fixed(_, bytes) => bytes.len(),
+            Data::Text(text) => {
+                let own = std::mem::size_of_val(&text[..]);
+                own + text.iter().map(String::len).sum::<usize>()
+            }
+        }
+    }
+
     /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -89,6 +89,15 @@ impl Servable {
         }
     }
 
+    /// Refuses now what would be refused once it was read, since nothing has
+    /// room for it; counted as [`refused`](Self::refused) does.
+    ///
+    /// # Errors
+    /// `Overloaded`.
+    pub fn admit(&self) -> Result<()> {
+        self.scheduler.admit().map_err(|e| self.refused(e))
+    }
+
     /// Counts a request that was refused before it could be submitted, and
     /// gives its error back.
     pub fn refused(&self, error: Error) -> Error {

@@ -152,6 +152,8 @@ settings! {
             |config, text| config.scheduling.max_batch_size = Some(values::count(text, 1..=1_000_000)?);
         "max-queue-size" "ROWS", "The most rows that wait; more are refused with 429",
             |config, text| config.scheduling.max_queue_size = Some(values::count(text, 1..=100_000_000)?);
+        "max-queue-bytes" "SIZE", "The most bytes of inputs that wait; where more come, the client that holds most gives way, as with rows",
+            |config, text| config.scheduling.max_queue_bytes = Some(units::size(text)?);
         "max-queue-delay" "DURATION", "How long an idle instance waits for a batch to fill; without it, not at all",
             |config, text| config.scheduling.max_queue_delay = units::duration(text)?.into();
         "max-run-time" "DURATION" = "30s", "How long a run of a model may take; then it is ended, and the request fails with 504",

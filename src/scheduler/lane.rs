@@ -16,8 +16,8 @@ use super::{
     batch::{self, Overrun, Ran},
     event_loop,
     plan::Plan,
-    queue,
     request::{Answer, Pending, Request, wait},
+    waiting::{Load, Room, full},
 };
 use crate::{
     engine::{EngineError, Model, Timed},
@@ -31,9 +31,9 @@ pub(super) struct Lanes {
     /// For requests larger than a batch, and for all requests of a model that
     /// was once too slow: they would hold up an event loop.
     beyond: Beyond,
-    /// Rows that wait for their turn there, and how many may.
-    rows_aside: AtomicUsize,
-    max_queue_size: usize,
+    /// What waits for its turn there, and how much may.
+    aside: Aside,
+    room: Room,
     /// One of them at a time: the others wait as tasks, not as threads.
     turn_aside: Semaphore,
 }
@@ -111,14 +111,14 @@ impl Lanes {
                 .collect::<Result<_, EngineError>>()?,
             beyond,
             turn_aside: Semaphore::new(1),
-            rows_aside: AtomicUsize::new(0),
-            max_queue_size: plan.max_queue_size,
+            aside: Aside::default(),
+            room: plan.room(),
         })
     }
 
     pub(super) fn waiting(&self) -> usize {
         let gathered: usize = self.lanes.iter().map(|lane| lane.state().rows).sum();
-        gathered + self.rows_aside.load(Ordering::Relaxed)
+        gathered + self.aside.rows.load(Ordering::Relaxed)
     }
 
     pub(super) async fn submit(&self, request: Request) -> Result<Answer> {
@@ -138,10 +138,13 @@ impl Lanes {
         pending: Pending,
         answer: oneshot::Receiver<Result<Answer>>,
     ) -> Result<Answer> {
-        let waiting = WaitingAside::new(&self.rows_aside, pending.rows);
+        let waiting = WaitingAside::new(&self.aside, pending.load());
+        let Load { rows, bytes } = waiting.before;
         // A request larger than all that may wait still runs, when it is alone.
-        if waiting.before > 0 && waiting.before + pending.rows > self.max_queue_size {
-            return Err(queue::full(waiting.before, self.max_queue_size));
+        let fits = rows + pending.rows <= self.room.rows
+            && bytes.saturating_add(pending.load().bytes) <= self.room.bytes;
+        if rows > 0 && !fits {
+            return Err(full(waiting.before, self.room));
         }
         // Fails only when it is closed, and nobody closes it.
         let _turn = self.turn_aside.acquire().await;
@@ -155,20 +158,30 @@ impl Lanes {
     }
 }
 
-/// Counts the rows of a request that waits for its turn aside.
+/// What waits for its turn aside.
+#[derive(Default)]
+struct Aside {
+    rows: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// Counts a request that waits for its turn aside.
 struct WaitingAside<'a> {
-    count: &'a AtomicUsize,
-    rows: usize,
-    /// The rows that waited already.
-    before: usize,
+    aside: &'a Aside,
+    load: Load,
+    /// What waited already.
+    before: Load,
 }
 
 impl<'a> WaitingAside<'a> {
-    fn new(count: &'a AtomicUsize, rows: usize) -> Self {
-        let before = count.fetch_add(rows, Ordering::Relaxed);
+    fn new(aside: &'a Aside, load: Load) -> Self {
+        let before = Load {
+            rows: aside.rows.fetch_add(load.rows, Ordering::Relaxed),
+            bytes: aside.bytes.fetch_add(load.bytes, Ordering::Relaxed),
+        };
         Self {
-            count,
-            rows,
+            aside,
+            load,
             before,
         }
     }
@@ -176,7 +189,10 @@ impl<'a> WaitingAside<'a> {
 
 impl Drop for WaitingAside<'_> {
     fn drop(&mut self) {
-        self.count.fetch_sub(self.rows, Ordering::Relaxed);
+        self.aside.rows.fetch_sub(self.load.rows, Ordering::Relaxed);
+        self.aside
+            .bytes
+            .fetch_sub(self.load.bytes, Ordering::Relaxed);
     }
 }
 

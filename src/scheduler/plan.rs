@@ -9,6 +9,7 @@ use super::{
     background::Background,
     request::rows,
     settings::{Placement, Settings},
+    waiting::Room,
 };
 use crate::{
     engine::{EngineError, Output, Session},
@@ -62,6 +63,9 @@ pub struct Plan {
     pub max_batch_size: usize,
     /// The most rows that may wait.
     pub max_queue_size: usize,
+    /// The most bytes of inputs that may wait; absent without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_queue_bytes: Option<usize>,
     /// How long an idle instance waits for a batch to fill.
     #[serde(rename = "max_queue_delay_microseconds", serialize_with = "micros")]
     pub max_queue_delay: Duration,
@@ -105,6 +109,14 @@ fn some_micros<S: serde::Serializer>(d: &Option<Duration>, s: S) -> Result<S::Ok
 pub type Inputs = Vec<Option<Tensor>>;
 
 impl Plan {
+    /// What may wait.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            rows: self.max_queue_size,
+            bytes: self.max_queue_bytes.unwrap_or(usize::MAX),
+        }
+    }
+
     /// Chooses how to schedule a model: by `settings` where they say, else by
     /// measuring `session` on `samples`, which fit its signature.
     ///
@@ -157,6 +169,7 @@ impl Plan {
             max_queue_size: settings
                 .max_queue_size
                 .unwrap_or_else(|| (max_batch_size * instances * 16).max(256)),
+            max_queue_bytes: settings.max_queue_bytes,
             max_queue_delay: settings.max_queue_delay.unwrap_or_default(),
             priority_levels,
             default_priority: settings

@@ -1,15 +1,15 @@
 //! Threads placement: one queue, and the instances that take from it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use super::{
-    batch, instance,
+    client, instance,
     plan::Plan,
     request::{Answer, Pending, Request, late, wait},
+    waiting::{Room, Waiting, full, gave_way},
 };
 use crate::{
     engine::{EngineError, Model},
@@ -33,16 +33,14 @@ pub(super) struct Queue {
 
 struct Limits {
     max_batch: usize,
-    max_rows: usize,
+    room: Room,
     delay: Duration,
     default_priority: u32,
 }
 
 #[derive(Default)]
 struct State {
-    /// The most urgent level first.
-    levels: BTreeMap<u32, VecDeque<Pending>>,
-    rows: usize,
+    waiting: Waiting,
     closed: bool,
 }
 
@@ -57,7 +55,7 @@ pub(super) fn start(
         changed: Condvar::new(),
         limits: Limits {
             max_batch: plan.max_batch_size,
-            max_rows: plan.max_queue_size,
+            room: plan.room(),
             delay: plan.max_queue_delay,
             default_priority: plan.default_priority,
         },
@@ -77,8 +75,16 @@ pub(super) fn start(
 }
 
 impl Sender {
+    /// Why a request of one row would be refused now, before it is read.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        let state = self.queue.state();
+        let room = self.queue.limits.room;
+        let is_full = state.waiting.is_full_for(client::current(), room);
+        is_full.then(|| full(state.waiting.load(), room))
+    }
+
     pub(super) fn waiting(&self) -> usize {
-        self.queue.state().rows
+        self.queue.state().waiting.rows()
     }
 
     pub(super) async fn submit(&self, request: Request) -> Result<Answer> {
@@ -117,15 +123,18 @@ impl Queue {
 
     fn push(&self, level: u32, request: Pending) -> Result<()> {
         let mut state = self.state();
-        // A request larger than the whole queue still runs, when it is alone.
-        if state.rows > 0 && state.rows + request.rows > self.limits.max_rows {
-            return Err(full(state.rows, self.limits.max_rows));
-        }
-        state.rows += request.rows;
-        state.levels.entry(level).or_default().push_back(request);
+        let mut gone = Vec::new();
+        let pushed = state
+            .waiting
+            .push(level, request, self.limits.room, &mut gone);
         drop(state);
-        self.changed.notify_one();
-        Ok(())
+        for request in gone {
+            request.answer(Err(gave_way()));
+        }
+        if pushed.is_ok() {
+            self.changed.notify_one();
+        }
+        pushed
     }
 
     /// Waits for the next batch and moves it into `batch`. `false` when the
@@ -133,7 +142,7 @@ impl Queue {
     pub(super) fn next(&self, batch: &mut Vec<Pending>) -> bool {
         let mut state = self.state();
         loop {
-            let Some(first) = state.oldest() else {
+            let Some(first) = state.waiting.oldest() else {
                 if state.closed {
                     return false;
                 }
@@ -145,7 +154,7 @@ impl Queue {
             };
             // Only where the owner asked for it does an idle instance wait.
             let left = (first + self.limits.delay).saturating_duration_since(Instant::now());
-            if left.is_zero() || state.closed || state.rows >= self.limits.max_batch {
+            if left.is_zero() || state.closed || state.waiting.rows() >= self.limits.max_batch {
                 break;
             }
             state = self
@@ -154,58 +163,12 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        state.take(self.limits.max_batch, batch);
-        let more = !state.levels.is_empty();
+        state.waiting.take(self.limits.max_batch, batch);
+        let more = !state.waiting.is_empty();
         drop(state);
         if more {
             self.changed.notify_one();
         }
         true
-    }
-}
-
-/// The refusal of what finds `waiting` rows in a queue of `most`.
-pub(super) fn full(waiting: usize, most: usize) -> Error {
-    Error::overloaded(
-        format!("the queue is full: {waiting} rows wait and it holds {most}; try again later"),
-        Duration::from_secs(1),
-    )
-}
-
-impl State {
-    /// When the request that would run first was accepted.
-    fn oldest(&self) -> Option<Instant> {
-        self.levels.values().next()?.front().map(|r| r.accepted)
-    }
-
-    /// Moves out the next requests that go together, up to `max` rows; one
-    /// that is larger goes alone.
-    fn take(&mut self, max: usize, batch: &mut Vec<Pending>) {
-        let mut rows = 0;
-        while let Some(mut level) = self.levels.first_entry() {
-            let queue = level.get_mut();
-            let Some(next) = queue.front() else {
-                level.remove();
-                continue;
-            };
-            // The caller has gone: out of the way.
-            if next.is_abandoned() {
-                self.rows -= next.rows;
-                queue.pop_front();
-                continue;
-            }
-            let fits = match batch.first() {
-                None => true,
-                Some(first) => {
-                    rows + next.rows <= max && batch::compatible(&first.inputs, &next.inputs)
-                }
-            };
-            if !fits {
-                return;
-            }
-            rows += next.rows;
-            self.rows -= next.rows;
-            batch.extend(queue.pop_front());
-        }
     }
 }

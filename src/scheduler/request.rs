@@ -1,9 +1,13 @@
 //! A request on its way to a run, and its answer on the way back.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::oneshot;
 
+use super::{client, waiting::Load};
 use crate::{
     engine::Output,
     error::{Error, Result},
@@ -38,6 +42,9 @@ pub struct Answer {
 pub(super) struct Pending {
     pub(super) inputs: Vec<Option<Tensor>>,
     pub(super) rows: usize,
+    /// Whose it is.
+    pub(super) client: Option<IpAddr>,
+    bytes: usize,
     pub(super) deadline: Option<Instant>,
     pub(super) accepted: Instant,
     /// Its place in a trace, where it has one.
@@ -51,6 +58,8 @@ impl Pending {
         let (reply, answer) = oneshot::channel();
         let pending = Self {
             rows: rows(&request.inputs),
+            client: client::current(),
+            bytes: bytes(&request.inputs),
             inputs: request.inputs,
             deadline: request.deadline,
             accepted: Instant::now(),
@@ -58,6 +67,14 @@ impl Pending {
             reply,
         };
         (pending, answer)
+    }
+
+    /// What it takes of a queue's room.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            rows: self.rows,
+            bytes: self.bytes,
+        }
     }
 
     /// Whether the caller has gone.
@@ -84,6 +101,11 @@ pub(super) fn rows(inputs: &[Option<Tensor>]) -> usize {
         .next()
         .and_then(|t| t.shape().rows())
         .unwrap_or(1)
+}
+
+/// The bytes that the inputs take in memory.
+fn bytes(inputs: &[Option<Tensor>]) -> usize {
+    inputs.iter().flatten().map(Tensor::size).sum()
 }
 
 /// Waits for the answer of an accepted request.

@@ -26,6 +26,9 @@ pub struct Settings {
     pub max_batch_size: Option<usize>,
     /// The most rows that may wait; more are refused as overload.
     pub max_queue_size: Option<usize>,
+    /// The most bytes of inputs that may wait; without it, no limit but that
+    /// on the memory of requests.
+    pub max_queue_bytes: Option<usize>,
     /// How long an idle instance waits for a batch to fill; not at all, unless
     /// set.
     pub max_queue_delay: Option<Duration>,
@@ -59,6 +62,7 @@ impl Settings {
         Settings {
             max_batch_size: self.max_batch_size.or(defaults.max_batch_size),
             max_queue_size: self.max_queue_size.or(defaults.max_queue_size),
+            max_queue_bytes: self.max_queue_bytes.or(defaults.max_queue_bytes),
             max_queue_delay: self.max_queue_delay.or(defaults.max_queue_delay),
             max_run_time: self.max_run_time.or(defaults.max_run_time),
             instances: self.instances.or(defaults.instances),

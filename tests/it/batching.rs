@@ -27,6 +27,7 @@ pub fn plan(placement: Placement) -> Plan {
         batching: Batching::On,
         max_batch_size: 8,
         max_queue_size: 64,
+        max_queue_bytes: None,
         max_queue_delay: Duration::ZERO,
         priority_levels: 3,
         default_priority: 2,

@@ -17,6 +17,7 @@ mod checkout;
 mod diff;
 mod doors;
 mod drain;
+mod fairness;
 mod figures;
 mod fuzz;
 mod golden;

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    scheduler::client,
     telemetry::trace::{self, Span, Traced},
     transport::{readiness::Stage, status},
 };
@@ -52,7 +53,8 @@ pub(super) async fn infer(
     };
     let is_gzip = messages.is_gzip();
     let (running, runs) = mpsc::channel(AT_ONCE);
-    let reading = tokio::spawn(read(context, messages, deadline, running, trace::current()));
+    let reading = read(context, messages, deadline, running, trace::current());
+    let reading = tokio::spawn(client::working_for(client::current(), reading));
     let answers = Answers {
         runs,
         current: None,
@@ -96,6 +98,7 @@ async fn read(
             Ok(Some(request)) => {
                 let context = Arc::clone(&context);
                 let run = async move { answer(&context, request, deadline).await };
+                let run = client::working_for(client::current(), run);
                 let traced = traced.as_ref().map(Traced::below);
                 Run::Request(Aborting(tokio::spawn(message(traced, run))))
             }

@@ -32,6 +32,24 @@ pub(super) async fn read(body: Body, limits: Limits) -> Result<Bytes> {
     }
 }
 
+/// Lets `body` go by without keeping any of it, for a request that is refused
+/// already: who is still sending would not read the answer, and the connection
+/// would be lost.
+pub(super) async fn pass_by(body: Body, limits: Limits) {
+    let all = async {
+        let mut body = body;
+        let mut passed = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            passed += frame.into_data().map_or(0, |data| data.len());
+            if passed > limits.body {
+                return;
+            }
+        }
+    };
+    // What does not come in time is cut off with the connection.
+    let _ = tokio::time::timeout(limits.body_timeout, all).await;
+}
+
 async fn collect(mut body: Body, limits: Limits) -> Result<Bytes> {
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;

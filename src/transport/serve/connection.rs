@@ -87,6 +87,7 @@ pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
         inner: service,
         seat: seat.clone(),
         is_http2,
+        address: stay.taken.address,
     });
     let connection = builder.serve_connection(TokioIo::new(wire), service);
     tokio::pin!(connection);

@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    scheduler::client::{WorkingFor, working_for},
     transport::{doors, http as http_transport},
 };
 
@@ -30,12 +32,14 @@ pub(super) struct Seated<S> {
     pub(super) inner: S,
     pub(super) seat: Arc<Seat>,
     pub(super) is_http2: bool,
+    /// Whose connection it is.
+    pub(super) address: IpAddr,
 }
 
 impl<S: Answers> Service<Request<Incoming>> for Seated<S> {
     type Response = Response<Paced<Body>>;
     type Error = Infallible;
-    type Future = Answering<S::Future>;
+    type Future = Answering<WorkingFor<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -48,7 +52,8 @@ impl<S: Answers> Service<Request<Incoming>> for Seated<S> {
         let (inner, refused) = if is_refused {
             (None, Some(refused()))
         } else {
-            (Some(self.inner.call(request)), None)
+            let answer = self.inner.call(request);
+            (Some(working_for(Some(self.address), answer)), None)
         };
         Answering {
             inner,

@@ -70,6 +70,7 @@ fn the_whole_manifest() {
     let expected = Settings {
         max_batch_size: Some(64),
         max_queue_size: Some(1024),
+        max_queue_bytes: None,
         max_queue_delay: Some(Duration::from_millis(2)),
         instances: Some(2),
         intra_threads: Some(1),

@@ -7,7 +7,12 @@ use serde_json::Value;
 
 use super::{
     super::{
-        Http, access::served, answer::Failure, body::off_loop, encoding::Encoding, path::Segments,
+        Http,
+        access::served,
+        answer::Failure,
+        body::{self, off_loop},
+        encoding::Encoding,
+        path::Segments,
     },
     arrival::Arrival,
     request::{Input, Parameters, Request},
@@ -61,6 +66,10 @@ async fn answer(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response> {
+    if let Err(full) = lease.admit() {
+        body::pass_by(body, limits).await;
+        return Err(full);
+    }
     let arrived = tokio::time::timeout(
         limits.body_timeout,
         arrive(lease.signature(), limits, headers, body),
