@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod doors;
+mod memory;
 
 use std::{
     future::Future,
@@ -26,6 +27,7 @@ use crate::{
         grpc,
         http::{Context, Front, Http, router},
         limits::Limits,
+        memory::Budget,
         readiness::{Readiness, Stage},
         serve::{Drain, Drained, EventLoops, Ways},
     },
@@ -36,6 +38,8 @@ const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// How long the last spans may take to be sent.
 const LAST_SPANS: std::time::Duration = std::time::Duration::from_secs(2);
+
+pub(crate) use self::memory::stay_within;
 
 /// Binds the address that `config` names.
 ///
@@ -104,6 +108,7 @@ pub async fn run_on(
     let control = config
         .allow_repository_control
         .then(|| Control::new(Arc::clone(&manager)));
+    let memory = Budget::new(config.request_memory.unwrap_or_else(memory::for_requests));
     let limits = Limits {
         body: config.max_body_size,
         body_timeout: BODY_TIMEOUT,
@@ -112,6 +117,7 @@ pub async fn run_on(
         catalog: catalog.clone(),
         readiness: readiness.clone(),
         limits,
+        memory: memory.clone(),
         control: control.clone(),
     })
     .context("the gRPC service can't be described")?;
@@ -127,6 +133,7 @@ pub async fn run_on(
         recent: recent.clone(),
         traces: traces.clone(),
         limits,
+        memory: memory.clone(),
         control,
         access_log: config.access_log,
     });

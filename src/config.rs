@@ -50,6 +50,9 @@ pub struct Config {
     pub doors: Doors,
     /// The most bytes of a request's body.
     pub max_body_size: usize,
+    /// What requests may take of memory, in bytes; without it, a third of what
+    /// the process may have.
+    pub request_memory: Option<usize>,
     /// Threads that serve connections.
     pub event_loops: usize,
     /// How loads and long runs give way to the event loops.
@@ -175,6 +178,7 @@ impl Config {
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             doors: Doors::default(),
             max_body_size: 0,
+            request_memory: None,
             // Counts the CPUs that the container may use, not the machine's.
             event_loops: std::thread::available_parallelism().map_or(1, usize::from),
             background: scheduler::Background::default(),

@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod http;
 mod inference;
 pub mod limits;
+pub mod memory;
 pub mod readiness;
 pub mod serve;
 pub mod status;

@@ -67,6 +67,7 @@ fn argument(setting: &'static Setting) -> Arg {
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let config = config(matches)?;
     log::start(&config)?;
+    app::stay_within();
     // Accepts, watches and waits; connections live on event loops of their own.
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

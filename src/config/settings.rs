@@ -128,6 +128,8 @@ settings! {
             |config, text| config.listen = values::address(text)?;
         "max-body-size" "SIZE" = "64MiB", "The largest body of a request; a larger one is refused with 413",
             |config, text| config.max_body_size = units::size(text)?;
+        "request-memory" "SIZE", "What requests may take of memory together: 413 for one that can never fit, else 429. Without it, a third of the container's limit, or of the machine's memory",
+            |config, text| config.request_memory = Some(units::size(text)?);
         "event-loops" "N", "Threads that serve connections; without it, one for each CPU that the container may use",
             |config, text| config.event_loops = values::count(text, 1..=1024)?;
     }

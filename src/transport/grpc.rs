@@ -19,7 +19,7 @@ use tonic::codec::CompressionEncoding::Gzip;
 
 pub(super) use self::reply::refused;
 use self::{proto::grpc_inference_service_server::GrpcInferenceServiceServer, service::Inference};
-use super::{limits::Limits, readiness::Readiness};
+use super::{limits::Limits, memory::Budget, readiness::Readiness};
 use crate::{
     catalog::{Catalog, Control},
     error::{Error, Result},
@@ -49,6 +49,8 @@ pub struct Context {
     pub readiness: Readiness,
     /// Limits on what a caller may send.
     pub limits: Limits,
+    /// What requests may take of memory.
+    pub memory: Budget,
     /// The means to load and unload models, where callers may.
     pub control: Option<Control>,
 }

@@ -28,7 +28,7 @@ use axum::{
 use self::answer::Failure;
 pub use self::front::Front;
 use self::openapi::{Api, Operation, Schema};
-use super::{limits::Limits, readiness::Readiness};
+use super::{limits::Limits, memory::Budget, readiness::Readiness};
 use crate::{
     catalog::{Catalog, Control},
     error::{Error, Result},
@@ -68,6 +68,8 @@ pub struct Context {
     pub traces: Option<Traces>,
     /// Limits on what a caller may send.
     pub limits: Limits,
+    /// What requests may take of memory.
+    pub memory: Budget,
     /// The means to load and unload models, where callers may.
     pub control: Option<Control>,
     /// Whether each request is logged.
@@ -94,6 +96,26 @@ pub(super) fn refused(error: Error) -> Response {
 /// `Invalid`, with what is wrong and where.
 pub fn check_request(json: &str) -> Result<()> {
     v2::check(json)
+}
+
+/// The text after the last slash of a request's target, decoded.
+///
+/// # Errors
+/// `Invalid` where it is none, or has a query.
+pub fn check_path(target: &str) -> Result<String> {
+    let target = target
+        .parse()
+        .map_err(|e| Error::invalid(format!("no target of a request: {e}")))?;
+    path::refuse_query(&target)?;
+    path::last_segment(&target)
+}
+
+/// How many rows of two numbers `json` holds.
+///
+/// # Errors
+/// `Invalid`, with what is wrong and where.
+pub fn check_rows(json: &str) -> Result<usize> {
+    rows::check(json)
 }
 
 /// How many bytes the `body` holds that was compressed so: at most `limit`.

@@ -3,8 +3,11 @@
 
 #![allow(dead_code, reason = "each fuzz target uses one of them")]
 
+use std::path::Path;
+
 use bytes::Bytes;
 use modelship::{
+    repository::{GoldenCase, Manifest, Version, onnx, stamp},
     tensor::{
         DType, Shape, Tensor,
         json::{read_data, write_data},
@@ -75,5 +78,56 @@ pub fn compressed_body(bytes: &[u8]) {
         if let Ok(body) = http::check_compressed(encoding, bytes, 1 << 16) {
             assert!(body <= 1 << 16);
         }
+    }
+}
+
+/// The target of a request.
+pub fn http_path(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = http::check_path(text);
+    }
+}
+
+/// Rows of features in JSON, for a model of two numbers.
+pub fn predict_rows(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(rows) = http::check_rows(text)
+    {
+        assert!(rows > 0 && rows <= bytes.len());
+    }
+}
+
+/// A `model.toml`.
+pub fn manifest(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = Manifest::parse(Path::new("model.toml"), text);
+    }
+}
+
+/// An ONNX file: its outline, what is wrong with it, and its stamp. A stamped
+/// file says so, and stamping it again changes nothing.
+pub fn onnx_file(bytes: &[u8]) {
+    let _ = (
+        onnx::outline(bytes),
+        onnx::faults(bytes),
+        onnx::tensor(bytes),
+    );
+    let version: Version = "v1.2.3".parse().expect("a version");
+    if let (Ok(_), Ok(stamped)) = (stamp::read(bytes), stamp::write(bytes, &version)) {
+        assert_eq!(
+            stamp::read(&stamped).as_ref().ok(),
+            Some(&Some(version.to_string()))
+        );
+        assert_eq!(stamp::write(&stamped, &version).as_ref(), Ok(&stamped));
+    }
+}
+
+/// A golden case.
+pub fn golden_case(bytes: &[u8]) {
+    let file = Path::new("case.json");
+    if let Ok(case) = GoldenCase::parse(file, bytes) {
+        let written = case.to_json();
+        let back = GoldenCase::parse(file, written.as_bytes()).expect(&written);
+        assert_eq!(back.to_json(), written);
     }
 }

@@ -73,3 +73,28 @@ fn grpc_message() {
 fn compressed_body() {
     replay("compressed_body", targets::compressed_body);
 }
+
+#[test]
+fn http_path() {
+    replay("http_path", targets::http_path);
+}
+
+#[test]
+fn predict_rows() {
+    replay("predict_rows", targets::predict_rows);
+}
+
+#[test]
+fn manifest() {
+    replay("manifest", targets::manifest);
+}
+
+#[test]
+fn onnx_file() {
+    replay("onnx_file", targets::onnx_file);
+}
+
+#[test]
+fn golden_case() {
+    replay("golden_case", targets::golden_case);
+}

@@ -24,6 +24,7 @@ use modelship::{
     transport::{
         http::{Context as HttpContext, Front, Http, router},
         limits::Limits,
+        memory::Budget,
         readiness::{Readiness, Stage},
     },
 };
@@ -68,6 +69,7 @@ fn front() -> Front<axum::Router> {
             recent: Recent::new(metrics.clone()),
             traces: None,
             metrics,
+            memory: Budget::new(1 << 30),
             limits: Limits {
                 body: LARGEST,
                 body_timeout: Duration::from_millis(50),

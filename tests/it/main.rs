@@ -26,6 +26,7 @@ mod hostile;
 mod hot_swap;
 mod interrupted;
 mod logs;
+mod memory;
 mod metrics;
 mod phoning_home;
 mod predict;

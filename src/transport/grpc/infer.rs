@@ -33,12 +33,15 @@ pub(super) async fn infer(
     body: Body,
 ) -> Response {
     let answered = async {
-        let mut messages = Messages::new(&headers, body, context.limits)?;
+        let mut messages = Messages::new(&headers, body, context.limits, context.memory.begin())?;
         let deadline = wire::deadline(&headers)?;
         let request = messages.next().await?;
         let request = request.ok_or_else(|| Error::invalid("the call came without a message"))?;
+        let mut memory = messages.reserved();
         let answered = answer(&context, request, deadline).await?;
-        reply::one(answered, messages.is_gzip())
+        memory.take(answered.raw.iter().map(Bytes::len).sum())?;
+        let response = reply::one(answered, messages.is_gzip())?;
+        Ok(memory.kept_until_sent(response))
     };
     answered.await.unwrap_or_else(reply::refused)
 }

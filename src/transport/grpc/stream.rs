@@ -45,7 +45,7 @@ pub(super) async fn infer(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let started = Messages::new(&headers, body, context.limits)
+    let started = Messages::new(&headers, body, context.limits, context.memory.begin())
         .and_then(|messages| Ok((messages, wire::deadline(&headers)?)));
     let (messages, deadline) = match started {
         Ok(started) => started,
@@ -97,7 +97,12 @@ async fn read(
             }
             Ok(Some(request)) => {
                 let context = Arc::clone(&context);
-                let run = async move { answer(&context, request, deadline).await };
+                let memory = messages.reserved();
+                let run = async move {
+                    let answered = answer(&context, request, deadline).await;
+                    drop(memory);
+                    answered
+                };
                 let run = client::working_for(client::current(), run);
                 let traced = traced.as_ref().map(Traced::below);
                 Run::Request(Aborting(tokio::spawn(message(traced, run))))

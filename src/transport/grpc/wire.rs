@@ -16,7 +16,10 @@ use prost::Message;
 use crate::{
     error::{Error, Result},
     tensor::Buffer,
-    transport::limits::Limits,
+    transport::{
+        limits::Limits,
+        memory::{self, Reserved},
+    },
 };
 
 /// Before each message: whether it is compressed, and its length.
@@ -28,6 +31,8 @@ pub(super) struct Messages {
     frames: Frames,
     is_gzip: bool,
     limits: Limits,
+    /// What the message that is being read takes.
+    memory: Reserved,
 }
 
 impl Messages {
@@ -35,7 +40,12 @@ impl Messages {
     ///
     /// # Errors
     /// `Unsupported` for a way to compress that is not known here.
-    pub(super) fn new(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Self> {
+    pub(super) fn new(
+        headers: &HeaderMap,
+        body: Body,
+        limits: Limits,
+        memory: Reserved,
+    ) -> Result<Self> {
         let is_gzip = match headers.get("grpc-encoding").map(|v| v.as_bytes()) {
             None | Some(b"identity") => false,
             Some(b"gzip") => true,
@@ -50,7 +60,14 @@ impl Messages {
             frames: Frames::default(),
             is_gzip,
             limits,
+            memory,
         })
+    }
+
+    /// What the message takes that was read last: to be kept as long as it is.
+    pub(super) fn reserved(&mut self) -> Reserved {
+        let next = self.memory.another();
+        std::mem::replace(&mut self.memory, next)
     }
 
     /// Whether the caller compresses, and so is answered alike.
@@ -89,6 +106,7 @@ impl Messages {
         if length > self.limits.body {
             return Err(too_large(self.limits));
         }
+        self.memory.take(length * (1 + memory::BINARY))?;
         if !self.fill(length).await? {
             return Err(cut());
         }
@@ -99,7 +117,9 @@ impl Messages {
             }
             1 if self.is_gzip => {
                 let compressed = self.frames.copy_to_bytes(length);
-                M::decode(gunzip(&compressed, self.limits)?).map_err(|e| undecodable(&e))
+                let message = gunzip(&compressed, self.limits)?;
+                self.memory.take(message.len() * (1 + memory::BINARY))?;
+                M::decode(message).map_err(|e| undecodable(&e))
             }
             _ => Err(Error::invalid(
                 "a message is compressed, and grpc-encoding does not say how",
@@ -278,7 +298,7 @@ fn timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::grpc::proto::ModelInferRequest;
+    use crate::transport::{grpc::proto::ModelInferRequest, memory::Budget};
     use proptest::prelude::*;
 
     fn frames(pieces: &[&[u8]]) -> Frames {
@@ -330,7 +350,7 @@ mod tests {
             }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             runtime.block_on(async {
-                let mut messages = Messages::new(&headers, Body::from(body), limits).unwrap();
+                let mut messages = Messages::new(&headers, Body::from(body), limits, Budget::new(1000).begin()).unwrap();
                 while let Ok(Some(_)) = messages.next::<ModelInferRequest>().await {}
             });
         }

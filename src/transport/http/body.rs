@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 
 use crate::{
     error::{Error, Result},
-    transport::limits::Limits,
+    transport::{limits::Limits, memory::Reserved},
 };
 
 /// A body from this size on is read and written away from the event loop, which
@@ -17,13 +17,15 @@ pub(super) const LARGE: usize = 256 * 1024;
 ///
 /// # Errors
 /// `TooLarge` beyond the limit, `Invalid` when it does not come whole,
-/// `Deadline` when it comes too slowly.
-pub(super) async fn read(body: Body, limits: Limits) -> Result<Bytes> {
+/// `Deadline` when it comes too slowly, as [`Reserved::take`] where there is
+/// no memory for it.
+pub(super) async fn read(body: Body, limits: Limits, memory: &mut Reserved) -> Result<Bytes> {
     let announced = http_body::Body::size_hint(&body).lower();
     if announced > limits.body as u64 {
         return Err(too_large(limits));
     }
-    match tokio::time::timeout(limits.body_timeout, collect(body, limits)).await {
+    memory.take(usize::try_from(announced).unwrap_or(usize::MAX))?;
+    match tokio::time::timeout(limits.body_timeout, collect(body, limits, memory)).await {
         Ok(read) => read,
         Err(_) => Err(Error::deadline(format!(
             "the body did not arrive within {} seconds",
@@ -50,7 +52,8 @@ pub(super) async fn pass_by(body: Body, limits: Limits) {
     let _ = tokio::time::timeout(limits.body_timeout, all).await;
 }
 
-async fn collect(mut body: Body, limits: Limits) -> Result<Bytes> {
+async fn collect(mut body: Body, limits: Limits, memory: &mut Reserved) -> Result<Bytes> {
+    let announced = http_body::Body::size_hint(&body).exact().is_some();
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     while let Some(frame) = body.frame().await {
@@ -62,6 +65,9 @@ async fn collect(mut body: Body, limits: Limits) -> Result<Bytes> {
         let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
         if so_far + data.len() > limits.body {
             return Err(too_large(limits));
+        }
+        if !announced {
+            memory.take_piece(data.len())?;
         }
         match &mut rest {
             Some(rest) => rest.extend_from_slice(&data),

@@ -23,6 +23,7 @@ use crate::{
     error::{Error, Result},
     scheduler::{self, Answer},
     tensor::{DType, Dim, Shape, Tensor, TensorSpec, json::read_data},
+    transport::memory,
 };
 
 /// How long the caller will wait: `250ms`, `2s`.
@@ -190,9 +191,11 @@ async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Re
         body::pass_by(request.into_body(), http.limits).await;
         return Err(full);
     }
-    let body = body::read(request.into_body(), http.limits)
+    let mut memory = http.memory.begin();
+    let body = body::read(request.into_body(), http.limits, &mut memory)
         .await
         .map_err(refused)?;
+    memory.take(body.len() * memory::JSON).map_err(refused)?;
     let reading = lease.clone();
     let read = body::off_loop(body.len(), move || read_rows(&reading, &body)).await;
     let (inputs, count) = read.map_err(refused)?;
@@ -203,9 +206,13 @@ async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Re
     };
     let (answer, in_flight) = lease.begin(request).await?;
     let elements: usize = answer.outputs.iter().map(|o| o.tensor.len()).sum();
+    if let Err(full) = memory.take(elements * memory::ELEMENT) {
+        return in_flight.settle(Err(full));
+    }
     let writing = lease.clone();
     let write = move || write_rows(&writing, &answer, count);
-    in_flight.settle(body::off_loop(elements * 8, write).await)
+    let written = body::off_loop(elements * 8, write).await;
+    in_flight.settle(written.map(|response| memory.kept_until_sent(response)))
 }
 
 fn write_rows(lease: &Lease, answer: &Answer, count: usize) -> Result<Response> {

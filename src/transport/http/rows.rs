@@ -10,7 +10,7 @@ pub(super) use self::write::write_row;
 use crate::{
     catalog::Servable,
     error::{Error, Result},
-    tensor::{DType, Dim, Shape, Tensor, TensorSpec, json::read_data},
+    tensor::{DType, Dim, Shape, Tensor, TensorSpec, ValueKind, json::read_data},
 };
 
 /// The columns of a model's rows: its inputs, side by side.
@@ -82,7 +82,7 @@ impl<'a> Columns<'a> {
         table.read(json)?;
         let rows = table.rows();
         if rows == 0 {
-            return Err(Error::invalid("there are no rows"));
+            return Err(no_rows());
         }
         let mut tensors = vec![None; servable.signature().inputs.len()];
         for (input, cells) in self.inputs.iter().zip(table.into_cells()) {
@@ -90,6 +90,42 @@ impl<'a> Columns<'a> {
         }
         Ok((tensors, rows))
     }
+}
+
+/// Reads rows of the two numbers `a` and `b`; how many there are.
+///
+/// # Errors
+/// As [`Columns::read`].
+pub(super) fn check(json: &str) -> Result<usize> {
+    let spec = TensorSpec {
+        name: "x".into(),
+        dtype: DType::F64,
+        dims: Some(vec![Dim::Any, Dim::Fixed(2)]),
+        optional: false,
+        kind: ValueKind::Tensor,
+    };
+    let columns = Columns {
+        inputs: vec![Input {
+            spec: &spec,
+            place: 0,
+            is_table: true,
+            names: vec!["a".into(), "b".into()],
+        }],
+    };
+    let mut table = Table::new(&columns);
+    table.read(json)?;
+    let rows = table.rows();
+    if rows == 0 {
+        return Err(no_rows());
+    }
+    for (input, cells) in columns.inputs.iter().zip(table.into_cells()) {
+        input.tensor(rows, &cells)?;
+    }
+    Ok(rows)
+}
+
+fn no_rows() -> Error {
+    Error::invalid("there are no rows")
 }
 
 impl Input<'_> {

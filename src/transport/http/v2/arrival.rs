@@ -9,7 +9,7 @@ use super::super::body;
 use crate::{
     error::{Error, Result},
     tensor::Buffer,
-    transport::limits::Limits,
+    transport::{limits::Limits, memory::Reserved},
 };
 
 /// What of a body has not been taken yet.
@@ -19,6 +19,8 @@ pub(super) struct Arrival {
     pending: Bytes,
     arrived: usize,
     limits: Limits,
+    /// What has arrived, where no length was announced.
+    memory: Option<Reserved>,
 }
 
 impl Arrival {
@@ -26,7 +28,8 @@ impl Arrival {
     ///
     /// # Errors
     /// `TooLarge` where it is announced to be so.
-    pub(super) fn new(body: Body, limits: Limits) -> Result<Self> {
+    pub(super) fn new(body: Body, limits: Limits, memory: &Reserved) -> Result<Self> {
+        let announced = http_body::Body::size_hint(&body).exact();
         if http_body::Body::size_hint(&body).lower() > limits.body as u64 {
             return Err(body::too_large(limits));
         }
@@ -35,6 +38,7 @@ impl Arrival {
             pending: Bytes::new(),
             arrived: 0,
             limits,
+            memory: announced.is_none().then(|| memory.another()),
         })
     }
 
@@ -45,6 +49,7 @@ impl Arrival {
             pending: body,
             arrived: 0,
             limits,
+            memory: None,
         }
     }
 
@@ -60,6 +65,9 @@ impl Arrival {
                 self.arrived += data.len();
                 if self.arrived > self.limits.body {
                     return Err(body::too_large(self.limits));
+                }
+                if let Some(memory) = &mut self.memory {
+                    memory.take_piece(data.len())?;
                 }
                 self.pending = data;
             }

@@ -26,6 +26,7 @@ use crate::{
     transport::{
         inference::{self, Inputs},
         limits::Limits,
+        memory::{self, Reserved},
     },
 };
 
@@ -56,23 +57,20 @@ pub(super) async fn version(
 }
 
 async fn infer(http: &Http, lease: Lease, headers: &HeaderMap, body: Body) -> Response {
-    let answered = answer(&lease, http.limits, headers, body).await;
+    let answered = answer(&lease, http, headers, body).await;
     served(http, &lease, answered)
 }
 
-async fn answer(
-    lease: &Lease,
-    limits: Limits,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response> {
+async fn answer(lease: &Lease, http: &Http, headers: &HeaderMap, body: Body) -> Result<Response> {
+    let limits = http.limits;
+    let mut memory = http.memory.begin();
     if let Err(full) = lease.admit() {
         body::pass_by(body, limits).await;
         return Err(full);
     }
     let arrived = tokio::time::timeout(
         limits.body_timeout,
-        arrive(lease.signature(), limits, headers, body),
+        arrive(lease.signature(), limits, headers, body, &mut memory),
     )
     .await
     .unwrap_or_else(|_| {
@@ -89,7 +87,12 @@ async fn answer(
     let (scheduled, mut reply) = prepared.map_err(|e| lease.refused(e))?;
     reply.encoding = Encoding::asked(headers);
     let (answer, in_flight) = lease.begin(scheduled).await?;
-    in_flight.settle(reply.respond(lease, answer).await)
+    let elements: usize = answer.outputs.iter().map(|o| o.tensor.len()).sum();
+    if let Err(full) = memory.take(elements * memory::ELEMENT) {
+        return in_flight.settle(Err(full));
+    }
+    let responded = reply.respond(lease, answer).await;
+    in_flight.settle(responded.map(|response| memory.kept_until_sent(response)))
 }
 
 type Tensors = Vec<Option<Tensor>>;
@@ -100,15 +103,25 @@ async fn arrive(
     limits: Limits,
     headers: &HeaderMap,
     body: Body,
+    memory: &mut Reserved,
 ) -> Result<(Request, Tensors)> {
     let length = header_length(headers)?;
-    let mut arrival = Arrival::new(body, limits)?;
+    let times = 1 + if length.is_some() {
+        memory::BINARY
+    } else {
+        memory::JSON
+    };
+    let announced = http_body::Body::size_hint(&body).exact();
+    let announced = announced.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let mut arrival = Arrival::new(body, limits, memory)?;
+    memory.take(announced.unwrap_or(0).saturating_mul(times))?;
     if let Some(encoding) = Encoding::of(headers)? {
         let compressed = arrival.rest().await?;
         let body = off_loop(compressed.len() * 4, move || {
             encoding.decode(&compressed, limits)
         })
         .await?;
+        memory.take(body.len() * times)?;
         arrival = Arrival::whole(body, limits);
     }
     let json = match length {
@@ -116,6 +129,9 @@ async fn arrive(
         Some(length) => arrival.take(length, 1, &"its JSON").await?,
         None => arrival.rest().await?,
     };
+    if announced.is_none() {
+        memory.take(json.len() * times)?;
+    }
     let mut request = read(json).await?;
     let mut inputs = Inputs::new(signature);
     for input in std::mem::take(&mut request.inputs) {

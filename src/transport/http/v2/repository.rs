@@ -21,7 +21,7 @@ use crate::{
 
 /// Every version and its state.
 pub(super) async fn index(State(http): State<Http>, body: Body) -> Answer {
-    let body = body::read(body, http.limits).await?;
+    let body = body::read(body, http.limits, &mut http.memory.begin()).await?;
     let asked: Map<String, Value> = if body.is_empty() {
         Map::new()
     } else {
