@@ -10,7 +10,7 @@ from conftest import environment
 def test_every_command_of_the_guide_does_what_it_says(clone, modelship):
     guide = (clone / "models" / "README.md").read_text()
     (first, *others) = re.findall(r"^```python\n(.*?)^```$", guide, re.M | re.S)
-    assert len(others) == 2
+    assert len(others) == 3
     (clone / "train.py").write_text(first)
     steps = readme.steps(guide)
     assert len(steps) >= 4
