@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, EngineError, Model, Session as _, Threads, Timed},
-    repository::{self, Candidate, Problem, VerifiedModel},
+    repository::{self, Candidate, GoldenCase, Problem, VerifiedModel},
     scheduler::{Host, Plan, Scheduler, Settings},
     telemetry::Metrics,
 };
@@ -19,6 +19,29 @@ use crate::{
 /// threads together after every operator; a model whose single run must be
 /// short sets `intra_threads`.
 const INTRA_THREADS: usize = 1;
+
+/// Golden cases are kept for callers to read up to this many bytes.
+const CASES_KEPT: usize = 64 << 10;
+
+/// The first of `cases` as a JSON array.
+fn as_json(cases: &[GoldenCase]) -> String {
+    let mut text = String::from("[");
+    for case in cases {
+        let name = serde_json::Value::from(case.name.as_str());
+        let rest = case.to_json();
+        let Some(rest) = rest.strip_prefix('{') else {
+            continue;
+        };
+        if text.len() + rest.len() > CASES_KEPT {
+            break;
+        }
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text += &format!("{{\"name\":{name},{}", rest.trim());
+    }
+    text + "]"
+}
 
 /// Why a candidate did not become a servable.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +132,7 @@ impl Loader {
             load: started.elapsed(),
         });
         Ok(Servable {
+            cases: as_json(&verified.cases).into(),
             version_text: id.version.to_string().into(),
             id,
             manifest: verified.manifest,

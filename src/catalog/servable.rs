@@ -22,6 +22,8 @@ pub struct Servable {
     pub(super) metrics: Arc<ModelMetrics>,
     /// The version as text: written in every answer.
     pub(super) version_text: Arc<str>,
+    /// Golden cases, as JSON.
+    pub(super) cases: Box<str>,
 }
 
 impl Servable {
@@ -53,6 +55,12 @@ impl Servable {
     /// Rows that are accepted and do not run yet.
     pub fn waiting(&self) -> usize {
         self.scheduler.waiting()
+    }
+
+    /// Golden cases that it passed, as a JSON array: the first ones, as many
+    /// as are worth their memory.
+    pub fn cases(&self) -> &str {
+        &self.cases
     }
 
     /// Its figures.

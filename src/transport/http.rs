@@ -11,6 +11,7 @@ mod health;
 mod index;
 mod models;
 mod openapi;
+mod page;
 mod path;
 mod predict;
 mod rows;
@@ -149,8 +150,9 @@ fn api() -> Api {
     Api::new()
         .route(
             "/",
-            get(index::index),
-            [Operation::get("service", "What this is").ok("It", Schema::Index)],
+            get(page::root),
+            [Operation::get("service", "What this is; for browsers, the page")
+                .ok("It", Schema::Index)],
         )
         .route(
             "/predict",
@@ -208,6 +210,16 @@ fn api() -> Api {
             [Operation::get("models", "A model card")
                 .path("model", "The model's name", name())
                 .ok("The card of its newest version", Schema::Card)],
+        )
+        .route(
+            "/models/{model}/cases",
+            get(models::cases),
+            [Operation::get("models", "Golden cases that it passed")
+                .path("model", "The model's name", name())
+                .ok(
+                    "Those of its newest version, up to 64 KiB",
+                    Schema::Cases,
+                )],
         )
         .route(
             "/livez",

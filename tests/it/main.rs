@@ -28,6 +28,7 @@ mod interrupted;
 mod logs;
 mod memory;
 mod metrics;
+mod page;
 mod phoning_home;
 mod predict;
 mod process;

@@ -110,7 +110,7 @@ def test_classes_have_bars_and_the_curve_a_feature(server, visit):
     page.get_by_label("petal_length", exact=True).fill("6")
     page.get_by_label("petal_width", exact=True).fill("2.4")
     expect(value(page, "species")).to_have_text("virginica")
-    page.get_by_label("over").select_option(label="petal_width")
+    page.get_by_role("combobox").select_option(label="petal_width")
     expect(page.get_by_role("img", name="The prediction over petal_width")).to_be_visible()
     assert page.locator(".over canvas").evaluate("canvas => canvas.width > 100")
 

@@ -16,6 +16,7 @@ pub(super) async fn index() -> Response {
             "links": {
                 "models": "/models",
                 "model": "/models/{model}",
+                "cases": "/models/{model}/cases",
                 "predict": "/predict/21",
                 "predict_by_model": "/predict/{model}/{n}",
                 "live": "/livez",

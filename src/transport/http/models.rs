@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::{
     Http,
-    answer::{Failure, json_of},
+    answer::{Failure, json, json_of},
     path::Segments,
 };
 use crate::catalog::Card;
@@ -33,6 +33,24 @@ pub(super) async fn all(State(http): State<Http>) -> Response {
         })
         .collect();
     json_of(StatusCode::OK, &serde_json::json!({ "models": listed }))
+}
+
+/// One model's golden cases, as their files hold them.
+pub(super) async fn cases(
+    State(http): State<Http>,
+    Segments(model): Segments<String>,
+) -> Result<Response, Failure> {
+    let lease = http.catalog.lease(&model, None)?;
+    let text = |s: &str| serde_json::Value::from(s).to_string();
+    Ok(json(
+        StatusCode::OK,
+        format!(
+            r#"{{"model":{},"version":{},"cases":{}}}"#,
+            text(&lease.id().name),
+            text(lease.version_text()),
+            lease.cases()
+        ),
+    ))
 }
 
 /// One model's card.

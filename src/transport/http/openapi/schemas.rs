@@ -1,5 +1,6 @@
 //! The forms of what is asked and answered.
 
+mod cases;
 mod figures;
 
 use serde_json::{Map, Value, json};
@@ -23,6 +24,8 @@ pub(in super::super) enum Schema {
     Card,
     /// All of them.
     Cards,
+    /// Golden cases.
+    Cases,
     /// One prediction.
     Prediction,
     /// Rows of a model's features.
@@ -58,7 +61,7 @@ pub(in super::super) enum Schema {
 }
 
 impl Schema {
-    const ALL: [Schema; 23] = [
+    const ALL: [Schema; 24] = [
         Schema::Refusal,
         Schema::Index,
         Schema::Stage,
@@ -66,6 +69,7 @@ impl Schema {
         Schema::Figures,
         Schema::Card,
         Schema::Cards,
+        Schema::Cases,
         Schema::Prediction,
         Schema::Rows,
         Schema::Predictions,
@@ -112,6 +116,7 @@ impl Schema {
                 &[],
             ),
             Schema::Figures => figures::form(),
+            Schema::Cases => cases::form(),
             Schema::Card => card(),
             Schema::Cards => object(&[("models", list(Schema::Card.reference()))], &[]),
             Schema::Prediction => object(
