@@ -225,7 +225,8 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(server, visit, scheme, width):
 
 
 def test_the_page_is_small_and_forbids_what_is_not_its_own(server, visit):
-    page = visit(server)
+    # What is forbidden is told on the console.
+    page = visit(server, clean=False)
     response = page.reload()
     headers = response.headers
     assert int(headers["content-length"]) < 150_000
