@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::TcpStream,
     process::Command,
     time::{Duration, Instant},
@@ -76,9 +76,15 @@ fn what_others_have_is_waited_for() {
     let (_repository, service) = service();
     // Announces a body for which nearly all memory is kept, and sends none.
     let mut slow = TcpStream::connect(service.address).unwrap();
-    let head = "POST /v2/models/double/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n";
+    let head = "POST /v2/models/double/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\
+                expect: 100-continue\r\n\r\n";
     slow.write_all(head.as_bytes()).unwrap();
-    until(&service, "/predict/double", &rows(10_000), 429);
+    // It is asked for its body once it has the memory for it.
+    let mut told = [0; 12];
+    slow.read_exact(&mut told).unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100");
+    let reply = service.post("/predict/double", &rows(10_000));
+    assert_eq!(reply.status, 429, "{}", reply.body);
     // Small ones do not need it.
     assert_eq!(service.post("/predict/double", &rows(3)).status, 200);
     drop(slow);

@@ -24,7 +24,10 @@ pub(super) async fn read(body: Body, limits: Limits, memory: &mut Reserved) -> R
     if announced > limits.body as u64 {
         return Err(too_large(limits));
     }
-    memory.take(usize::try_from(announced).unwrap_or(usize::MAX))?;
+    if let Err(full) = memory.take(usize::try_from(announced).unwrap_or(usize::MAX)) {
+        pass_by(body, limits).await;
+        return Err(full);
+    }
     match tokio::time::timeout(limits.body_timeout, collect(body, limits, memory)).await {
         Ok(read) => read,
         Err(_) => Err(Error::deadline(format!(

@@ -113,8 +113,13 @@ async fn arrive(
     };
     let announced = http_body::Body::size_hint(&body).exact();
     let announced = announced.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    if announced.is_none_or(|n| n <= limits.body)
+        && let Err(full) = memory.take(announced.unwrap_or(0).saturating_mul(times))
+    {
+        body::pass_by(body, limits).await;
+        return Err(full);
+    }
     let mut arrival = Arrival::new(body, limits, memory)?;
-    memory.take(announced.unwrap_or(0).saturating_mul(times))?;
     if let Some(encoding) = Encoding::of(headers)? {
         let compressed = arrival.rest().await?;
         let body = off_loop(compressed.len() * 4, move || {
