@@ -16,6 +16,7 @@ use crate::{
     catalog::{Catalog, Control, Loader, Manager, Origin, Pass, watch},
     config::Config,
     engine::{Engine, OnnxRuntime, find_library},
+    repository::signature::Trust,
     scheduler::Host,
     telemetry::{
         BuildInfo, Metrics,
@@ -80,8 +81,11 @@ pub async fn run_on(
     });
     let readiness = Readiness::new(metrics.clone());
     let opened = doors::Opened::new(&config.doors, &metrics)?;
+    let trust =
+        Trust::load(&config.public_keys, config.require_signature).context("--public-key")?;
     let loader = Loader {
         engine,
+        trust,
         host: Host {
             event_loops: config.event_loops,
             cpus: std::thread::available_parallelism().map_or(1, usize::from),

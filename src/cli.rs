@@ -16,6 +16,9 @@ mod probe;
 mod progress;
 mod scratch;
 mod serve;
+mod sign;
+mod signing_key;
+mod verify;
 mod version;
 
 use std::{
@@ -38,6 +41,9 @@ const COMMANDS: &[Entry] = &[
     (add::command, add::run),
     (check::command, check::run),
     (diff::command, diff::run),
+    (signing_key::command, signing_key::run),
+    (sign::command, sign::run),
+    (verify::command, verify::run),
     (probe::command, probe::run),
     (api_key::command, api_key::run),
     (completions::command, completions::run),

@@ -40,6 +40,10 @@ pub struct Config {
     pub allow_repository_control: bool,
     /// Which versions of each model are served.
     pub version_policy: catalog::VersionPolicy,
+    /// The public keys that models are signed by.
+    pub public_keys: Vec<PathBuf>,
+    /// Whether a model without a signature is refused.
+    pub require_signature: bool,
     /// How the repository is followed.
     pub watch: catalog::Watch,
     /// How long the repository must be still before a change is taken.
@@ -158,6 +162,12 @@ impl Config {
         }
         if problems.is_empty() {
             problems = config.doors.problems();
+            if config.require_signature && config.public_keys.is_empty() {
+                problems.push(Problem {
+                    from: Source::Flag("require-signature".to_owned()),
+                    message: "this needs the setting public-key as well".to_owned(),
+                });
+            }
         }
         if problems.is_empty() {
             Ok(config)
@@ -173,6 +183,8 @@ impl Config {
             default_model: None,
             allow_repository_control: false,
             version_policy: catalog::VersionPolicy::default(),
+            public_keys: Vec::new(),
+            require_signature: false,
             watch: catalog::Watch::default(),
             watch_interval: Duration::ZERO,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),

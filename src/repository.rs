@@ -15,6 +15,7 @@ pub mod onnx;
 mod problem;
 mod read;
 mod scan;
+pub mod signature;
 mod version;
 
 pub(crate) use self::problem::quoted;
@@ -25,7 +26,7 @@ pub use self::{
     manifest::{Manifest, ModelFile, TrainedRange},
     onnx::stamp,
     problem::{Problem, plain},
-    read::{VerifiedModel, read},
+    read::{VerifiedModel, read, read_trusted},
     scan::{Candidate, MANIFEST, Scan, scan, scan_folder},
     version::{InvalidVersion, Version},
 };

@@ -42,7 +42,9 @@ pub struct Card {
     pub commit: Option<String>,
     /// The image that it came in.
     pub image: Option<String>,
-    /// Whether a signature was verified: `unsigned` where there is none.
+    /// Whether a signature was verified: `unsigned` where there is none, `not
+    /// checked` where there is no key to check it by, or `verified by key` and
+    /// the key's sha256.
     pub signature: String,
     /// What it takes.
     pub inputs: Vec<TensorCard>,
@@ -108,6 +110,7 @@ pub(super) struct Facts<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) signature: &'a Signature,
     pub(super) origin: &'a Origin,
+    pub(super) signed: String,
     pub(super) cases: Vec<String>,
     pub(super) plan: Plan,
     pub(super) engine: String,
@@ -151,7 +154,7 @@ impl Card {
                 .collect(),
             commit: facts.origin.commit.clone(),
             image: facts.origin.image.clone(),
-            signature: "unsigned".to_owned(),
+            signature: facts.signed,
             inputs: facts.signature.inputs.iter().map(input).collect(),
             outputs: facts.signature.outputs.iter().map(output).collect(),
             golden_cases: GoldenCard {

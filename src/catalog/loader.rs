@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, EngineError, Model, Session as _, Threads, Timed},
-    repository::{self, Candidate, GoldenCase, Problem, VerifiedModel},
+    repository::{self, Candidate, GoldenCase, Problem, VerifiedModel, signature::Trust},
     scheduler::{Host, Plan, Scheduler, Settings},
     telemetry::Metrics,
 };
@@ -87,6 +87,8 @@ pub struct Loader {
     pub defaults: Settings,
     /// Where the files came from.
     pub origin: Origin,
+    /// Whose signatures count.
+    pub trust: Trust,
     /// Where their figures go.
     pub metrics: Metrics,
 }
@@ -99,7 +101,8 @@ impl Loader {
     /// The first thing that does not hold; of the repository's files, all.
     pub fn load(&self, candidate: &Candidate) -> Result<Servable, LoadError> {
         let started = Instant::now();
-        let verified = repository::read(candidate).map_err(LoadError::Repository)?;
+        let verified =
+            repository::read_trusted(candidate, &self.trust).map_err(LoadError::Repository)?;
         let named = format!("{} {}", verified.id.name, verified.id.version);
         let failed = |error| LoadError::Engine {
             model: named.clone(),
@@ -126,6 +129,7 @@ impl Loader {
             manifest: &verified.manifest,
             signature: model.signature(),
             origin: &self.origin,
+            signed: verified.signed.to_string(),
             cases: verified.cases.iter().map(|c| c.name.clone()).collect(),
             plan,
             engine: self.engine.version(),

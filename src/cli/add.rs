@@ -220,6 +220,7 @@ impl Request {
             bytes: bytes.model.clone(),
             outline: bytes.outline.clone(),
             cases: Vec::new(),
+            signed: repository::signature::Signed::Unsigned,
         })
     }
 

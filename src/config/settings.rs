@@ -116,6 +116,10 @@ settings! {
             |config, text| config.default_model = Some(values::not_empty(text)?.to_owned());
         "version-policy" "POLICY" = "all", "Which versions of each model are served: all, latest:N, or specific:v1.0.0,v1.1.0",
             |config, text| config.version_policy = text.parse()?;
+        "public-key" "FILES", "The public keys, as PEM, that models are signed by, with commas between the files; a signature that is there must then hold",
+            |config, text| config.public_keys = values::files(text)?;
+        "require-signature" "" = "false", "Refuse a model that is not signed",
+            |config, text| config.require_signature = values::boolean(text)?;
         "watch" "HOW" = "auto", "How changes of the repository are noticed: auto (file events and polling), poll, or off for files that can't change",
             |config, text| config.watch = values::watch(text)?;
         "watch-interval" "DURATION" = "1s", "How long the repository must be still before a change is taken, and the time between polls",

@@ -1,6 +1,6 @@
 //! Values of settings: what may be written, and the sentence where it may not.
 
-use std::{net::SocketAddr, ops::RangeInclusive};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
@@ -86,6 +86,14 @@ pub(super) fn not_empty(text: &str) -> Result<&str, String> {
         return Err("the value is empty: write one, or leave the setting out".to_owned());
     }
     Ok(text)
+}
+
+/// Paths with commas between them.
+pub(super) fn files(text: &str) -> Result<Vec<PathBuf>, String> {
+    let files = text.split(',').map(str::trim);
+    files
+        .map(|file| not_empty(file).map(PathBuf::from))
+        .collect()
 }
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {

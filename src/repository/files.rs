@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{MANIFEST, Manifest, Problem};
+use super::{Digest, MANIFEST, Manifest, Problem, signature::SIGNATURE};
 
 /// The folder of golden cases in a model's folder.
 pub(super) const CASES: &str = "cases";
@@ -105,6 +105,65 @@ impl Folder {
             ));
         }
         Ok(bytes)
+    }
+
+    /// The bytes of the signature, where there is one.
+    pub(super) fn signature(&self) -> Result<Option<Arc<[u8]>>, Problem> {
+        // Not `exists`: a broken link is a problem, not an absence.
+        match fs::symlink_metadata(self.real.join(SIGNATURE)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            _ => self.text(SIGNATURE).map(Some),
+        }
+    }
+
+    /// The digest of a file that is not loaded, which may be empty.
+    pub(super) fn digest(&self, path: &str) -> Result<Digest, Problem> {
+        let shown = self.shown.join(path);
+        let file = self.real.join(path);
+        let kind = fs::symlink_metadata(&file).map_err(|e| Problem::io(&shown, &e))?;
+        if !kind.is_file() {
+            let remedy = "put a plain file there, or take it out";
+            return Err(Problem::new(
+                &shown,
+                "it is not a plain file, so it can't be signed",
+                remedy,
+            ));
+        }
+        let bytes = fs::read(&file).map_err(|e| Problem::io(&shown, &e))?;
+        Ok(Digest::of(&bytes))
+    }
+
+    /// The path of every file but those named in `without`, hidden ones
+    /// included, and but the versions beside this one.
+    pub(super) fn every(&self, without: &[&str]) -> Result<Vec<String>, Problem> {
+        let mut paths = Vec::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let io = |e| Problem::io(&self.shown.join(&folder), &e);
+            for entry in fs::read_dir(self.real.join(&folder)).map_err(io)? {
+                let entry = entry.map_err(io)?;
+                let name = entry.file_name();
+                let Some(name) = name.to_str() else {
+                    let file = self.shown.join(&folder).join(name);
+                    let remedy = "give it a plain name";
+                    return Err(Problem::new(file, "its name is not UTF-8", remedy));
+                };
+                let top = folder.is_empty();
+                if top && without.contains(&name) {
+                    continue;
+                }
+                let path = match &*folder {
+                    "" => name.to_owned(),
+                    folder => format!("{folder}/{name}"),
+                };
+                if !entry.file_type().map_err(io)?.is_dir() {
+                    paths.push(path);
+                } else if !(top && entry.path().join(MANIFEST).exists()) {
+                    folders.push(path);
+                }
+            }
+        }
+        Ok(paths)
     }
 
     /// The paths of the golden cases, in order.

@@ -1,6 +1,7 @@
 //! Proving a version: its bytes are the ones that its manifest names.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,6 +13,7 @@ use super::{
     onnx::{Outline, outline},
     problem::quoted,
     scan::content,
+    signature::{self, SIGNATURE, Signed, Trust},
 };
 use crate::engine::ModelBytes;
 
@@ -28,6 +30,8 @@ pub struct VerifiedModel {
     pub outline: Outline,
     /// Its golden cases, by name.
     pub cases: Vec<GoldenCase>,
+    /// Whether its signature was verified.
+    pub signed: Signed,
 }
 
 /// Reads each file of `candidate` once, and proves that it is what the
@@ -37,11 +41,21 @@ pub struct VerifiedModel {
 /// # Errors
 /// Everything that is wrong.
 pub fn read(candidate: &Candidate) -> Result<VerifiedModel, Vec<Problem>> {
+    read_trusted(candidate, &Trust::default())
+}
+
+/// [`read`], and the signature holds by the keys of `trust`, for the very
+/// bytes that are handed out.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn read_trusted(candidate: &Candidate, trust: &Trust) -> Result<VerifiedModel, Vec<Problem>> {
     let folder = Folder::open(&candidate.folder).map_err(|p| vec![p])?;
     let manifest = &candidate.manifest;
     let mut problems = folder.unlisted(manifest);
 
     let mut files: Vec<(&str, Arc<[u8]>)> = Vec::new();
+    let mut known = BTreeMap::from([(MANIFEST.to_owned(), candidate.manifest_digest)]);
     for file in &manifest.files {
         let bytes = match folder.bytes(&file.path) {
             Ok(bytes) => bytes,
@@ -61,6 +75,7 @@ pub fn read(candidate: &Candidate) -> Result<VerifiedModel, Vec<Problem>> {
                 remedy,
             ));
         }
+        known.insert(file.path.clone(), got);
         files.push((&file.path, bytes));
     }
 
@@ -84,7 +99,23 @@ pub fn read(candidate: &Candidate) -> Result<VerifiedModel, Vec<Problem>> {
         }
     }
 
-    let cases = cases(&folder, candidate, &mut problems);
+    let bundle = folder.signature().unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    let cases = cases(
+        &folder,
+        candidate,
+        bundle.as_deref(),
+        &mut known,
+        &mut problems,
+    );
+    let at = &candidate.folder;
+    let signed =
+        signature::check(&folder, at, bundle.as_deref(), &known, trust).unwrap_or_else(|problem| {
+            problems.push(problem);
+            Signed::Unsigned
+        });
     match graph {
         Some((_, graph)) if problems.is_empty() => Ok(VerifiedModel {
             id: candidate.id.clone(),
@@ -95,6 +126,7 @@ pub fn read(candidate: &Candidate) -> Result<VerifiedModel, Vec<Problem>> {
             },
             outline: about,
             cases,
+            signed,
         }),
         _ => Err(problems),
     }
@@ -159,7 +191,14 @@ fn externals(
     external
 }
 
-fn cases(folder: &Folder, candidate: &Candidate, problems: &mut Vec<Problem>) -> Vec<GoldenCase> {
+/// The golden cases; the digests of their bytes go into `known`.
+fn cases(
+    folder: &Folder,
+    candidate: &Candidate,
+    bundle: Option<&[u8]>,
+    known: &mut BTreeMap<String, Digest>,
+    problems: &mut Vec<Problem>,
+) -> Vec<GoldenCase> {
     let paths = match folder.cases() {
         Ok(paths) => paths,
         Err(problem) => {
@@ -177,17 +216,20 @@ fn cases(folder: &Folder, candidate: &Candidate, problems: &mut Vec<Problem>) ->
                 continue;
             }
         };
-        digests.push((path, Digest::of(&bytes)));
+        let digest = Digest::of(&bytes);
+        known.insert(path.clone(), digest);
+        digests.push((path, digest));
         match GoldenCase::parse(&file, &bytes) {
             Ok(case) => cases.push(case),
             Err(problem) => problems.push(problem),
         }
     }
+    digests.extend(bundle.map(|bytes| (SIGNATURE.to_owned(), Digest::of(bytes))));
     let now = content(candidate.manifest_digest, &candidate.manifest, &digests);
     if problems.is_empty() && now != candidate.id.content {
         problems.push(Problem::new(
             &candidate.folder,
-            "its golden cases changed after it was scanned",
+            "its golden cases or its signature changed after it was scanned",
             "scan it again",
         ));
     }

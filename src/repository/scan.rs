@@ -7,7 +7,7 @@ use std::{
 
 use sha2::Digest as _;
 
-use super::{Digest, Manifest, ModelId, Problem, files::Folder};
+use super::{Digest, Manifest, ModelId, Problem, files::Folder, signature::SIGNATURE};
 
 /// The name of the manifest in a model's folder.
 pub const MANIFEST: &str = "model.toml";
@@ -193,6 +193,12 @@ pub fn scan_folder(folder: &Path) -> Result<Candidate, Vec<Problem>> {
                 }
             }
         }
+        Err(problem) => problems.push(problem),
+    }
+    // A signature that comes later makes the version another.
+    match opened.signature() {
+        Ok(Some(bytes)) => cases.push((SIGNATURE.to_owned(), Digest::of(&bytes))),
+        Ok(None) => {}
         Err(problem) => problems.push(problem),
     }
     if !problems.is_empty() {

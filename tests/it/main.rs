@@ -37,6 +37,7 @@ mod runaway;
 mod service;
 mod settings;
 mod signals;
+mod signatures;
 mod startup;
 mod tampered;
 mod terminal;
