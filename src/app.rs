@@ -140,6 +140,7 @@ pub async fn run_on(
         memory: memory.clone(),
         control,
         access_log: config.access_log,
+        access_log_share: config.access_log_share,
     });
     let router = router(http.clone()).merge(grpc);
     let front = |port| {

@@ -74,6 +74,8 @@ pub struct Config {
     pub log_level: String,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// The share of requests that are logged so.
+    pub access_log_share: f64,
     /// Where spans go.
     pub trace: Trace,
     /// The git commit that is being served, for the model card.
@@ -200,6 +202,7 @@ impl Config {
             log_format: LogFormat::Auto,
             log_level: String::new(),
             access_log: false,
+            access_log_share: 1.0,
             trace: Trace::default(),
             commit: None,
             image: None,

@@ -103,6 +103,12 @@ impl Metrics {
     /// its series, as long as a handle to it lives; a version that is loaded
     /// again while an old handle lives goes on counting where that one is.
     pub fn model(&self, name: &str, version: &str, sha256: &str) -> Arc<ModelMetrics> {
+        // From 0 on, so that the first failure is a growth that can be seen.
+        let mut failures = lock(&self.shared.load_failures);
+        if !failures.contains_key(name) {
+            failures.insert(name.to_owned(), 0);
+        }
+        drop(failures);
         let mut models = lock(&self.shared.models);
         models.retain(|model| model.strong_count() > 0);
         let mut same: Option<Arc<Series>> = None;

@@ -198,7 +198,8 @@ impl Manager {
                 } else {
                     State::Unavailable
                 };
-                states.set(&id.name, Some(&id.version), state, Some(error.to_string()));
+                let reason = Some(self.told(&error));
+                states.set(&id.name, Some(&id.version), state, reason);
                 pass.failures.push(error);
             }
         }
@@ -269,19 +270,31 @@ impl Manager {
         self.catalog.shared.snapshot.store(Arc::new(next));
     }
 
+    /// `error` as callers may read it: files are named from the repository's
+    /// folder on, since where that stands is nobody's business.
+    fn told(&self, error: &impl ToString) -> String {
+        let folder = format!("{}/", self.root.display());
+        error.to_string().replace(&folder, "")
+    }
+
+    /// Shows folders whose manifest can't be read, and counts each once for
+    /// what is wrong with it.
     fn note_problems(&self, problems: &[Problem]) {
+        let mut folders: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
         for problem in problems {
             let folder = problem
                 .file
                 .parent()
                 .and_then(Path::file_name)
                 .map_or_else(|| "?".into(), |n| n.to_string_lossy());
-            self.catalog.shared.states.set(
-                &folder.as_ref().into(),
-                None,
-                State::Unavailable,
-                Some(problem.to_string()),
-            );
+            let told = folders.entry(folder.as_ref().into()).or_default();
+            told.push(self.told(problem));
+        }
+        let states = &self.catalog.shared.states;
+        for (folder, told) in folders {
+            if states.set(&folder, None, State::Unavailable, Some(told.join("; "))) {
+                self.loader.metrics.load_failed(&folder);
+            }
         }
     }
 }

@@ -61,15 +61,18 @@ impl States {
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sets the state of a version. Gives whether that is new.
     pub(super) fn set(
         &self,
         name: &Arc<str>,
         version: Option<&Version>,
         state: State,
         reason: Option<String>,
-    ) {
-        self.map()
-            .insert((Arc::clone(name), version.cloned()), (state, reason));
+    ) -> bool {
+        let now = (state, reason);
+        let key = (Arc::clone(name), version.cloned());
+        let before = self.map().insert(key, now.clone());
+        before != Some(now)
     }
 
     /// Forgets every version that `keep` does not want.

@@ -186,6 +186,8 @@ settings! {
             |config, text| config.log_level = values::filter(text)?;
         "access-log" "" = "false", "Log every request with its id, path, status and time",
             |config, text| config.access_log = values::boolean(text)?;
+        "access-log-share" "SHARE" = "1", "The share of requests that the access log shows, from 0 to 1; the same id is shown everywhere or nowhere",
+            |config, text| config.access_log_share = trace::share(text)?;
     }
     Traces {
         "trace-endpoint" "URL", "The OpenTelemetry collector that spans are sent to, http://host:4317; without one, nothing is traced",

@@ -75,6 +75,8 @@ pub struct Context {
     pub control: Option<Control>,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// The share of requests that are, by their ids.
+    pub access_log_share: f64,
 }
 
 /// The routes.

@@ -92,6 +92,24 @@ fn a_caller_that_goes_away_is_a_line_too() {
 }
 
 #[test]
+fn a_share_of_the_requests_is_shown_by_their_ids() {
+    let shown = |share: &str| -> Vec<String> {
+        let service = serve(&["--access-log", "--access-log-share", share]);
+        for number in 0..40 {
+            service.get("/predict/21", &format!("x-request-id: n-{number}\r\n"));
+        }
+        let lines = records(&service.stop());
+        let ids = lines.iter().map(|line| line["request_id"].as_str());
+        ids.map(|id| id.unwrap().to_owned()).collect()
+    };
+    let half = shown("0.5");
+    assert!(half.len() > 5 && half.len() < 35, "{half:?}");
+    // Another server shows the same.
+    assert_eq!(shown("0.5"), half);
+    assert_eq!(shown("0"), Vec::<String>::new());
+}
+
+#[test]
 fn without_it_and_where_its_level_is_off_there_is_no_line() {
     for more in [
         &["--log-level", "trace"][..],

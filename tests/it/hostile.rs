@@ -78,6 +78,7 @@ fn front() -> Front<axum::Router> {
             },
             control: None,
             access_log: true,
+            access_log_share: 1.0,
         })
     });
     Front::new(http.clone(), router(http.clone()))

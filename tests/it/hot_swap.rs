@@ -52,6 +52,37 @@ fn a_new_version_takes_over_and_the_old_one_leaves() {
 }
 
 #[test]
+fn a_manifest_that_cant_be_read_is_counted_once_and_names_no_folder_of_the_machine() {
+    let repository = Repository::empty();
+    repository.put("double", "v1.0.0", 2.0, "");
+    let service = Service::start(repository.path(), FAST);
+    let failures = || {
+        let metrics = service.get("/metrics").body;
+        let name = "modelship_model_load_failures_total{model=\"double\"} ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(failures(), 0);
+    let manifest = repository.path().join("double/model.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, format!("{text}\n[nonsense]\n")).unwrap();
+    let unread = |h: &serde_json::Value| state(h, "").is_some_and(|s| !s["reason"].is_null());
+    until(&service, "/healthz", unread);
+    let health = service.get("/healthz");
+    let reason = state(&health.json(), "").unwrap()["reason"].to_string();
+    assert!(reason.contains("model.toml"), "{reason}");
+    let folder = repository.path().to_str().unwrap();
+    assert!(!health.body.contains(folder), "{reason}");
+    while failures() == 0 {
+        std::thread::yield_now();
+    }
+    fs::write(&manifest, text).unwrap();
+    until(&service, "/healthz", |h| state(h, "").is_none());
+    assert_eq!(failures(), 1);
+    assert_eq!(service.get("/predict/21").json()["prediction"], 42);
+}
+
+#[test]
 fn a_version_that_fails_its_proof_changes_nothing_but_its_state() {
     let repository = Repository::empty();
     repository.put("double", "v1.0.0", 2.0, "");

@@ -1,6 +1,10 @@
 //! The access log: one line for each request, where it is wanted.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    hash::{DefaultHasher, Hasher as _},
+    sync::Arc,
+    time::Instant,
+};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request, StatusCode};
@@ -38,6 +42,18 @@ pub(super) fn served(http: &Http, lease: &Lease, result: Result<Response>) -> Re
     response
 }
 
+/// Whether the request `id` is of the share that is shown. The id decides, so
+/// that a request which passes several services is shown by all or by none.
+fn is_in_share(share: f64, id: &HeaderValue) -> bool {
+    if share >= 1.0 {
+        return true;
+    }
+    let mut hasher = DefaultHasher::new();
+    hasher.write(id.as_bytes());
+    let place = f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX));
+    place < share * 2f64.powi(32)
+}
+
 /// The line of one request, from its start to its end.
 pub(super) struct Line {
     method: http::Method,
@@ -47,8 +63,10 @@ pub(super) struct Line {
 
 impl Line {
     /// A line for `request`, where one is wanted.
-    pub(super) fn start<B>(http: &Http, request: &Request<B>) -> Option<Self> {
-        let wanted = http.access_log && tracing::enabled!(target: TARGET, tracing::Level::INFO);
+    pub(super) fn start<B>(http: &Http, request: &Request<B>, id: &HeaderValue) -> Option<Self> {
+        let wanted = http.access_log
+            && is_in_share(http.access_log_share, id)
+            && tracing::enabled!(target: TARGET, tracing::Level::INFO);
         wanted.then(|| Self {
             method: request.method().clone(),
             path: shown(request.uri().path()),

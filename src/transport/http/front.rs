@@ -59,7 +59,7 @@ where
         // Work that has gathered for longer than a turn runs first.
         event_loop::turn();
         let id = id_of(request.headers());
-        let line = Line::start(&self.http, &request);
+        let line = Line::start(&self.http, &request, &id);
         let span = Passed::start(&self.http, &request);
         let traced = span.as_ref().map(Passed::traced);
         Passing {
