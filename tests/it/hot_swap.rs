@@ -65,7 +65,13 @@ fn a_manifest_that_cant_be_read_is_counted_once_and_names_no_folder_of_the_machi
     assert_eq!(failures(), 0);
     let manifest = repository.path().join("double/model.toml");
     let text = fs::read_to_string(&manifest).unwrap();
-    fs::write(&manifest, format!("{text}\n[nonsense]\n")).unwrap();
+    // In one step: half a manifest would be another failure.
+    let write = |text: &str| {
+        let file = repository.path().join("next");
+        fs::write(&file, text).unwrap();
+        fs::rename(&file, &manifest).unwrap();
+    };
+    write(&format!("{text}\n[nonsense]\n"));
     let unread = |h: &serde_json::Value| state(h, "").is_some_and(|s| !s["reason"].is_null());
     until(&service, "/healthz", unread);
     let health = service.get("/healthz");
@@ -76,7 +82,7 @@ fn a_manifest_that_cant_be_read_is_counted_once_and_names_no_folder_of_the_machi
     while failures() == 0 {
         std::thread::yield_now();
     }
-    fs::write(&manifest, text).unwrap();
+    write(&text);
     until(&service, "/healthz", |h| state(h, "").is_none());
     assert_eq!(failures(), 1);
     assert_eq!(service.get("/predict/21").json()["prediction"], 42);
