@@ -79,6 +79,7 @@ pub async fn run_on(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: config.commit.clone().unwrap_or_default(),
     });
+    metrics.log_slow(config.slow_log);
     let readiness = Readiness::new(metrics.clone());
     let opened = doors::Opened::new(&config.doors, &metrics)?;
     let trust =

@@ -18,6 +18,7 @@ mod scratch;
 mod serve;
 mod sign;
 mod signing_key;
+mod top;
 mod verify;
 mod version;
 
@@ -45,6 +46,7 @@ const COMMANDS: &[Entry] = &[
     (sign::command, sign::run),
     (verify::command, verify::run),
     (probe::command, probe::run),
+    (top::command, top::run),
     (api_key::command, api_key::run),
     (completions::command, completions::run),
 ];

@@ -76,6 +76,8 @@ pub struct Config {
     pub access_log: bool,
     /// The share of requests that are logged so.
     pub access_log_share: f64,
+    /// How long a request to a model takes that the log tells of.
+    pub slow_log: Option<Duration>,
     /// Where spans go.
     pub trace: Trace,
     /// The git commit that is being served, for the model card.
@@ -203,6 +205,7 @@ impl Config {
             log_level: String::new(),
             access_log: false,
             access_log_share: 1.0,
+            slow_log: None,
             trace: Trace::default(),
             commit: None,
             image: None,

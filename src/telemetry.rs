@@ -11,6 +11,7 @@ mod model;
 mod process;
 pub mod recent;
 mod runs;
+mod slow;
 mod statistics;
 pub mod trace;
 
@@ -64,6 +65,7 @@ struct Shared {
     models: Mutex<Vec<Weak<ModelMetrics>>>,
     doors: Doors,
     spans: Arc<trace::Counts>,
+    slow: Arc<slow::Slow>,
 }
 
 impl Metrics {
@@ -81,6 +83,7 @@ impl Metrics {
             models: Mutex::default(),
             doors: Doors::default(),
             spans: Arc::default(),
+            slow: Arc::default(),
         });
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Exposition(shared.clone())));
@@ -121,9 +124,19 @@ impl Metrics {
             }
         }
         let series = same.unwrap_or_else(|| Arc::new(Series::new(name, version)));
-        let model = Arc::new(ModelMetrics::new(series, sha256));
+        let model = Arc::new(ModelMetrics::new(
+            series,
+            sha256,
+            Arc::clone(&self.shared.slow),
+        ));
         models.push(Arc::downgrade(&model));
         model
+    }
+
+    /// From now on a request to a model that takes `limit` or more leaves a
+    /// line in the log; with `None`, none does.
+    pub fn log_slow(&self, limit: Option<Duration>) {
+        self.shared.slow.set(limit);
     }
 
     /// Counts a version of `model` that could not be loaded.

@@ -86,13 +86,16 @@ impl Servable {
     /// # Errors
     /// As [`Signature::check`] and [`Scheduler::submit`].
     pub async fn begin(&self, request: Request) -> Result<(Answer, InFlight)> {
-        let in_flight = self.metrics.start();
+        let mut in_flight = self.metrics.start();
         let result = match self.signature.check(&request.inputs) {
             Ok(()) => self.scheduler.submit(request).await,
             Err(error) => Err(error),
         };
         match result {
-            Ok(answer) => Ok((answer, in_flight)),
+            Ok(answer) => {
+                in_flight.ran(answer.queue, answer.compute);
+                Ok((answer, in_flight))
+            }
             Err(error) => in_flight.settle(Err(error)),
         }
     }

@@ -45,27 +45,20 @@ pub(super) fn command() -> Command {
                      these versions with these sha256, and no others",
                 ),
         )
-        .arg(
-            Arg::new("key-file")
-                .long("key-file")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .help("A file that holds the key to show, where the service asks for one"),
-        )
+        .arg(key_file())
+}
+
+/// The argument for a key.
+pub(super) fn key_file() -> Arg {
+    Arg::new("key-file")
+        .long("key-file")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("A file that holds the key to show, where the service asks for one")
 }
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let mut target = match matches.get_one::<String>("url") {
-        Some(url) => Target::parse(url).ok_or_else(|| {
-            Usage(vec![format!(
-                "\"{url}\" is not a URL of plain HTTP: write one such as http://localhost:8080/readyz"
-            )])
-        })?,
-        None => Target::here()?,
-    };
-    if let Some(file) = matches.get_one::<PathBuf>("key-file") {
-        target.key = Some(key(file)?);
-    }
+    let target = Target::of(matches)?;
     if let Some(file) = matches.get_one::<PathBuf>("expect") {
         return expect::run(&target, file);
     }
@@ -98,6 +91,27 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// What the arguments `url` and `key-file` name.
+    pub(super) fn of(matches: &ArgMatches) -> anyhow::Result<Self> {
+        let mut target = match matches.get_one::<String>("url") {
+            Some(url) => Self::parse(url).ok_or_else(|| {
+                Usage(vec![format!(
+                    "\"{url}\" is not a URL of plain HTTP: write one such as http://localhost:8080/readyz"
+                )])
+            })?,
+            None => Self::here()?,
+        };
+        if let Some(file) = matches.get_one::<PathBuf>("key-file") {
+            target.key = Some(key(file)?);
+        }
+        Ok(target)
+    }
+
+    /// The same service, at another path.
+    pub(super) fn at(self, path: String) -> Self {
+        Self { path, ..self }
+    }
+
     /// `http://HOST[:PORT][/PATH]`; `http://` may be left out.
     fn parse(url: &str) -> Option<Self> {
         let rest = match url.split_once("://") {
@@ -149,7 +163,7 @@ impl Target {
     }
 
     /// The status and the body.
-    fn get(&self) -> anyhow::Result<(u16, String)> {
+    pub(super) fn get(&self) -> anyhow::Result<(u16, String)> {
         let mut refused = None;
         let connected = self.host.to_socket_addrs()?.find_map(|address| {
             let stream = TcpStream::connect_timeout(&address, PATIENCE);

@@ -188,6 +188,8 @@ settings! {
             |config, text| config.access_log = values::boolean(text)?;
         "access-log-share" "SHARE" = "1", "The share of requests that the access log shows, from 0 to 1; the same id is shown everywhere or nowhere",
             |config, text| config.access_log_share = trace::share(text)?;
+        "slow-log" "DURATION" = "1s", "How long a request to a model takes that leaves a line in the log, with the reason; off for none",
+            |config, text| config.slow_log = values::limit(text)?;
     }
     Traces {
         "trace-endpoint" "URL", "The OpenTelemetry collector that spans are sent to, http://host:4317; without one, nothing is traced",

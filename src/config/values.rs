@@ -81,6 +81,14 @@ pub(super) fn count(text: &str, range: RangeInclusive<usize>) -> Result<usize, S
     })
 }
 
+/// A duration, or `off`.
+pub(super) fn limit(text: &str) -> Result<Option<std::time::Duration>, String> {
+    match text {
+        "off" => Ok(None),
+        text => super::units::duration(text).map(Some),
+    }
+}
+
 pub(super) fn not_empty(text: &str) -> Result<&str, String> {
     if text.is_empty() {
         return Err("the value is empty: write one, or leave the setting out".to_owned());

@@ -13,6 +13,7 @@ use super::{
     histogram::{DURATION_BOUNDS, Histogram, Reading},
     index, nanoseconds,
     runs::{Run, Runs},
+    slow::{Slow, Spent},
     statistics::{InferStatistics, Statistics, Time},
 };
 use crate::error::{Error, Kind, Result};
@@ -26,6 +27,7 @@ const SUCCESS: usize = 0;
 pub struct ModelMetrics {
     series: Arc<Series>,
     sha256: String,
+    slow: Arc<Slow>,
 }
 
 /// The series of a name and version. Two handles share them while two files
@@ -60,13 +62,14 @@ impl Series {
         }
     }
 
-    fn finish(&self, outcome: usize, started: Instant) {
+    fn finish(&self, outcome: usize, started: Instant) -> Duration {
         let now = Instant::now();
         self.finished[outcome].observe(nanoseconds(now - started));
         if outcome == SUCCESS {
             self.last_success
                 .store(nanoseconds(now - self.created).max(1), Relaxed);
         }
+        now - started
     }
 
     /// All outcomes, each with its label.
@@ -98,10 +101,11 @@ impl Series {
 }
 
 impl ModelMetrics {
-    pub(super) fn new(series: Arc<Series>, sha256: &str) -> Self {
+    pub(super) fn new(series: Arc<Series>, sha256: &str, slow: Arc<Slow>) -> Self {
         Self {
             series,
             sha256: sha256.to_owned(),
+            slow,
         }
     }
 
@@ -131,6 +135,7 @@ impl ModelMetrics {
             model: self.clone(),
             started: Instant::now(),
             outcome: 1 + index(Kind::Cancelled),
+            spent: Spent::default(),
         }
     }
 
@@ -185,12 +190,18 @@ pub struct InFlight {
     model: Arc<ModelMetrics>,
     started: Instant,
     outcome: usize,
+    spent: Spent,
 }
 
 impl InFlight {
     /// When the request arrived.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// The request waited for an instance, and its run took so long.
+    pub fn ran(&mut self, queue: Duration, compute: Duration) {
+        self.spent.known = Some((queue, compute));
     }
 
     /// The request ends with `result`, which is given back, its error marked as
@@ -211,6 +222,13 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.model.series.finish(self.outcome, self.started);
+        let took = self.model.series.finish(self.outcome, self.started);
+        let outcome = match self.outcome {
+            SUCCESS => "success",
+            other => Kind::ALL[other - 1].label(),
+        };
+        self.model
+            .slow
+            .ended(&self.model, outcome, took, self.spent);
     }
 }
