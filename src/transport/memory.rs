@@ -6,15 +6,18 @@
 //! is given back when its [`Reserved`] drops.
 
 use std::{
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{body::Body, response::Response};
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 
 use crate::error::{Error, Result};
 
@@ -81,12 +84,7 @@ impl Reserved {
         if self.bytes == 0 {
             return response;
         }
-        response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _kept = &self;
-                frame
-            }))
-        })
+        response.map(|body| Body::new(Kept { body, _taken: self }))
     }
 
     /// Takes `bytes` more for a piece of something whose size nobody said:
@@ -150,6 +148,33 @@ pub const BINARY: usize = 2;
 
 /// How many bytes of JSON an element of an answer takes.
 pub const ELEMENT: usize = 16;
+
+/// A body that keeps what was taken for it, and is otherwise as it was: who
+/// reads it is told its length.
+struct Kept {
+    body: Body,
+    _taken: Reserved,
+}
+
+impl http_body::Body for Kept {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 #[cfg(test)]
 mod tests {

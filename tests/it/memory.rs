@@ -129,3 +129,22 @@ fn a_model_that_takes_more_than_there_is_fails_its_run_alone() {
     }
     serving.stop();
 }
+
+#[test]
+fn an_answer_that_memory_is_kept_for_has_its_length() {
+    let (_repository, service) = service();
+    let count = 20_000;
+    let tensor =
+        json!({"name": "x", "shape": [count, 1], "datatype": "FP32", "data": vec![1; count]});
+    let body = json!({"inputs": [tensor]}).to_string();
+    let path = "/v2/models/double/infer";
+    let response = crate::service::agent()
+        .post(service.url(path))
+        .send(body)
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(
+        response.headers().get("content-length").is_some(),
+        "{response:?}"
+    );
+}
