@@ -17,6 +17,12 @@ HERE = Path(__file__).parent
 # How long a server may take to be up, and to end.
 PATIENCE = 120
 
+# What cargo has built, and what a server's command is put behind.
+PROFILE = "release"
+BEFORE: list[str] = []
+# How loads and long runs give way: as in a container, but beside much else they would starve.
+BACKGROUND = "idle"
+
 
 @dataclass(frozen=True)
 class System:
@@ -102,8 +108,8 @@ class Server:
 
 
 def binary(name: str) -> Path:
-    """A program that cargo has built for release."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+    """A program that cargo has built."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / PROFILE
     return target / name if name == "modelship" else target / "examples" / name
 
 
@@ -116,9 +122,9 @@ def bare(log: Path, *arguments: str) -> Server:
 def modelship(log: Path, repository: Path, *arguments: str) -> Server:
     """modelship as it is in a container: work in the background gives way as it does there."""
     port = free_port()
-    command = [str(binary("modelship")), "serve", "--models", str(repository), "--listen", f"127.0.0.1:{port}"]
+    command = [*BEFORE, str(binary("modelship")), "serve", "--models", str(repository), "--listen", f"127.0.0.1:{port}"]
     return start(
-        MODELSHIP, [*command, "--log-level", "warn", "--background", "idle", *arguments], port, log, ready="/readyz"
+        MODELSHIP, [*command, "--log-level", "warn", "--background", BACKGROUND, *arguments], port, log, ready="/readyz"
     )
 
 

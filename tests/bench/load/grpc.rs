@@ -14,6 +14,7 @@ use http::Request;
 use tokio::net::TcpStream;
 
 use super::{
+    arrivals::Arrivals,
     outcome::{Outcome, Tally},
     plan::Plan,
 };
@@ -26,13 +27,14 @@ pub(crate) fn run(plan: &Plan, closed: Arc<AtomicBool>) -> anyhow::Result<Outcom
     let message = framed(&plan.body()?);
     let tally = Rc::new(RefCell::new(Tally::start(plan, closed)?));
     let left = Rc::new(Cell::new(plan.requests));
+    let arrivals = Rc::new(RefCell::new(Arrivals::of(plan)));
     let calls = tokio::task::LocalSet::new();
     runtime.block_on(calls.run_until(async {
         let callers: Vec<_> = (0..plan.connections)
             .map(|_| {
                 let tally = Rc::clone(&tally);
-                let call = call(plan.clone(), message.clone(), tally, Rc::clone(&left));
-                tokio::task::spawn_local(call)
+                let shared = (tally, Rc::clone(&left), Rc::clone(&arrivals));
+                tokio::task::spawn_local(call(plan.clone(), message.clone(), shared))
             })
             .collect();
         for caller in callers {
@@ -53,15 +55,20 @@ fn framed(message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
-async fn call(
-    plan: Plan,
-    message: Bytes,
-    tally: Rc<RefCell<Tally>>,
-    left: Rc<Cell<u64>>,
-) -> anyhow::Result<()> {
+/// What callers share: what came of it, how many requests are left, and when
+/// they are due.
+type Shared = (
+    Rc<RefCell<Tally>>,
+    Rc<Cell<u64>>,
+    Rc<RefCell<Option<Arrivals>>>,
+);
+
+async fn call(plan: Plan, message: Bytes, (tally, left, arrivals): Shared) -> anyhow::Result<()> {
     let until = tally.borrow().until();
-    let stream = TcpStream::connect(plan.target).await?;
+    let stream = plan.way().connect()?;
     stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    let stream = TcpStream::from_std(stream)?;
     let (mut client, connection) = h2::client::Builder::new()
         .initial_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
@@ -71,7 +78,19 @@ async fn call(
     tokio::spawn(connection);
     while !tally.borrow().is_over() && left.get() > 0 {
         left.set(left.get() - 1);
-        let start = Instant::now();
+        let mut start = Instant::now();
+        let due = arrivals.borrow_mut().as_mut().map(Arrivals::take);
+        if let Some(due) = due {
+            let is_held_back = due < start;
+            tokio::time::sleep_until(due.min(until).into()).await;
+            let now = Instant::now();
+            tally
+                .borrow_mut()
+                .sent(now, now.saturating_duration_since(due));
+            // The timer's own lateness is not the server's; a wait for a free
+            // connection is.
+            start = if is_held_back { due } else { now };
+        }
         let called = tokio::time::timeout_at(until.into(), one(&plan, &mut client, &message)).await;
         let Ok(called) = called else {
             break;

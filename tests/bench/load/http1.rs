@@ -16,8 +16,9 @@ use self::{
     ticker::Ticker,
 };
 use super::{
+    arrivals::Arrivals,
     outcome::{Outcome, Tally},
-    plan::Plan,
+    plan::{Plan, Way},
 };
 
 /// An answer that takes longer than this is a failure.
@@ -48,7 +49,7 @@ struct Load {
     poll: Poll,
     tally: Tally,
     connections: Vec<Connection>,
-    target: std::net::SocketAddr,
+    way: Way,
     request: Vec<u8>,
     /// Requests that may still be sent.
     left: u64,
@@ -56,24 +57,13 @@ struct Load {
     schedule: Option<Schedule>,
 }
 
-/// The times at which requests are due, whatever the answers do.
+/// What is due, and what may be sent on.
 struct Schedule {
-    start: Instant,
-    rate: f64,
-    /// How many have fallen due so far.
-    due: u64,
+    arrivals: Arrivals,
     /// Those that fell due while no connection was free.
     waiting: VecDeque<Instant>,
     free: Vec<usize>,
     _ticker: Ticker,
-}
-
-impl Schedule {
-    fn time_of(&self, number: u64) -> Instant {
-        #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
-        let seconds = number as f64 / self.rate;
-        self.start + Duration::from_secs_f64(seconds)
-    }
 }
 
 impl Load {
@@ -84,25 +74,23 @@ impl Load {
                 // A burst would all be accepted by whichever of a server's
                 // processes wakes first.
                 std::thread::sleep(BETWEEN_CONNECTS);
-                Connection::open(plan.target, &poll, Token(place))
+                Connection::open(plan.way(), &poll, Token(place))
             })
             .collect::<std::io::Result<Vec<_>>>()?;
-        let schedule = match plan.rate {
-            None => None,
-            Some(rate) => Some(Schedule {
-                start: Instant::now(),
-                rate,
-                due: 0,
+        let schedule = match (Arrivals::of(plan), plan.rate) {
+            (Some(arrivals), Some(rate)) => Some(Schedule {
+                arrivals,
                 waiting: VecDeque::new(),
                 free: (0..plan.connections).rev().collect(),
                 _ticker: Ticker::start(&poll, Token(plan.connections), rate)?,
             }),
+            _ => None,
         };
         Ok(Self {
             poll,
             tally: Tally::start(plan, closed)?,
             connections,
-            target: plan.target,
+            way: plan.way(),
             request: request(plan)?,
             left: plan.requests,
             schedule,
@@ -165,9 +153,8 @@ impl Load {
             return Ok(());
         };
         let now = Instant::now();
-        while schedule.time_of(schedule.due) <= now {
-            schedule.waiting.push_back(schedule.time_of(schedule.due));
-            schedule.due += 1;
+        while schedule.arrivals.due() <= now {
+            schedule.waiting.push_back(schedule.arrivals.take());
         }
         let mut ready = Vec::new();
         while !schedule.waiting.is_empty() {
@@ -238,7 +225,7 @@ impl Load {
     }
 
     fn reopen(&mut self, place: usize) -> std::io::Result<()> {
-        self.connections[place] = Connection::open(self.target, &self.poll, Token(place))?;
+        self.connections[place] = Connection::open(self.way, &self.poll, Token(place))?;
         Ok(())
     }
 }

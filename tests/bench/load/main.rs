@@ -11,6 +11,7 @@
 //! request: it shares the machine with the server that it measures.
 
 mod answers;
+mod arrivals;
 mod grpc;
 mod http1;
 mod outcome;

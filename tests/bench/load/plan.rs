@@ -1,6 +1,10 @@
 //! What is to be sent, how, and for how long.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr, TcpStream},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -11,6 +15,8 @@ use serde::Deserialize;
 pub(crate) struct Plan {
     /// Where to: a loopback address.
     pub(crate) target: SocketAddr,
+    /// From which address, where the system is not to choose it.
+    pub(crate) from: Option<IpAddr>,
     /// By which protocol.
     #[serde(default)]
     pub(crate) protocol: Protocol,
@@ -37,6 +43,9 @@ pub(crate) struct Plan {
     /// Requests a second over all connections. Without it each connection
     /// sends its next request when it has its answer.
     pub(crate) rate: Option<f64>,
+    /// Whether the gaps between these are drawn at random.
+    #[serde(default)]
+    pub(crate) random: bool,
     /// Seconds before counting starts.
     #[serde(default)]
     pub(crate) warm_up: f64,
@@ -103,10 +112,15 @@ impl Plan {
         if self.rate.is_some_and(|r| !(0.1..=1e6).contains(&r)) {
             bail!("rate must be from 0.1 to 1000000");
         }
-        if self.rate.is_some() && self.protocol == Protocol::Grpc {
-            bail!("a rate is kept over HTTP/1.1 only");
-        }
         Ok(())
+    }
+
+    /// How connections are made.
+    pub(crate) fn way(&self) -> Way {
+        Way {
+            target: self.target,
+            from: self.from,
+        }
     }
 
     /// The time before counting starts.
@@ -127,6 +141,27 @@ impl Plan {
                 std::fs::read(path).with_context(|| format!("{} can't be read", path.display()))
             }
         }
+    }
+}
+
+/// From where to where a connection goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    target: SocketAddr,
+    from: Option<IpAddr>,
+}
+
+impl Way {
+    /// A new connection.
+    pub(crate) fn connect(self) -> std::io::Result<TcpStream> {
+        use socket2::{Domain, Socket, Type};
+        let Some(from) = self.from else {
+            return TcpStream::connect(self.target);
+        };
+        let socket = Socket::new(Domain::for_address(self.target), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((from, 0)).into())?;
+        socket.connect(&self.target.into())?;
+        Ok(socket.into())
     }
 }
 

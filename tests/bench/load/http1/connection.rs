@@ -2,11 +2,12 @@
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
-    net::SocketAddr,
     time::Instant,
 };
 
 use mio::{Interest, Poll, Token, net::TcpStream};
+
+use crate::plan::Way;
 
 /// One keep-alive connection.
 pub(super) struct Connection {
@@ -42,9 +43,9 @@ pub(super) enum Read {
 }
 
 impl Connection {
-    /// Connects to `target`.
-    pub(super) fn open(target: SocketAddr, poll: &Poll, token: Token) -> std::io::Result<Self> {
-        let stream = std::net::TcpStream::connect(target)?;
+    /// Connects by `way`.
+    pub(super) fn open(way: Way, poll: &Poll, token: Token) -> std::io::Result<Self> {
+        let stream = way.connect()?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
