@@ -7,6 +7,7 @@
 //! and its instances end.
 
 mod card;
+mod cases;
 mod control;
 mod loader;
 mod manager;

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     card::{Card, Facts, Origin},
-    sample,
+    cases, sample,
     servable::Servable,
 };
 use crate::{
     engine::{Engine, EngineError, Model, Session as _, Threads, Timed},
-    repository::{self, Candidate, GoldenCase, Problem, VerifiedModel, signature::Trust},
+    repository::{self, Candidate, Problem, VerifiedModel, signature::Trust},
     scheduler::{Host, Plan, Scheduler, Settings},
     telemetry::Metrics,
 };
@@ -19,29 +19,6 @@ use crate::{
 /// threads together after every operator; a model whose single run must be
 /// short sets `intra_threads`.
 const INTRA_THREADS: usize = 1;
-
-/// Golden cases are kept for callers to read up to this many bytes.
-const CASES_KEPT: usize = 64 << 10;
-
-/// The first of `cases` as a JSON array.
-fn as_json(cases: &[GoldenCase]) -> String {
-    let mut text = String::from("[");
-    for case in cases {
-        let name = serde_json::Value::from(case.name.as_str());
-        let rest = case.to_json();
-        let Some(rest) = rest.strip_prefix('{') else {
-            continue;
-        };
-        if text.len() + rest.len() > CASES_KEPT {
-            break;
-        }
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text += &format!("{{\"name\":{name},{}", rest.trim());
-    }
-    text + "]"
-}
 
 /// Why a candidate did not become a servable.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +113,7 @@ impl Loader {
             load: started.elapsed(),
         });
         Ok(Servable {
-            cases: as_json(&verified.cases).into(),
+            cases: cases::kept(&verified.cases),
             version_text: id.version.to_string().into(),
             id,
             manifest: verified.manifest,

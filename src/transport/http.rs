@@ -3,6 +3,7 @@
 mod access;
 mod answer;
 mod body;
+mod carried;
 mod docs;
 mod encoding;
 mod figures;

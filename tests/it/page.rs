@@ -40,13 +40,39 @@ fn a_browser_gets_the_page_in_a_coding_that_it_takes() {
     let (brotli, packed) = visit(&service, &[("accept-encoding", "gzip, br")]);
     assert_eq!(header(&brotli, "content-encoding"), "br");
     assert!(packed.len() < 150_000, "{}", packed.len());
-    // Who has it is not sent it again.
-    let tag = header(&brotli, "etag").to_owned();
-    let (same, nothing) = visit(&service, &[("if-none-match", &tag)]);
-    assert_eq!(
-        (same.status(), nothing.len()),
-        (http::StatusCode::NOT_MODIFIED, 0)
-    );
+}
+
+#[test]
+fn who_has_the_page_is_not_sent_it_again() {
+    let service = Service::start(&models(), &[]);
+    let (first, _) = visit(&service, &[]);
+    let tag = header(&first, "etag").to_owned();
+    let list = format!("\"other\", {}", tag.trim_start_matches("W/"));
+    for known in [&tag, &list, "*"] {
+        let (same, nothing) = visit(&service, &[("if-none-match", known)]);
+        assert_eq!(same.status(), http::StatusCode::NOT_MODIFIED, "{known}");
+        assert!(nothing.is_empty());
+        for name in ["etag", "vary", "cache-control", "content-security-policy"] {
+            assert_eq!(header(&same, name), header(&first, name));
+        }
+    }
+    let (whole, _) = visit(&service, &[("if-none-match", "\"other\"")]);
+    assert_eq!(whole.status(), http::StatusCode::OK);
+}
+
+#[test]
+fn the_reference_s_script_comes_in_a_coding_that_is_taken_and_once() {
+    let service = Service::start(&models(), &[]);
+    let get = |name: &str, value: &str| {
+        let url = service.url("/docs/swagger-ui.js");
+        agent().get(url).header(name, value).call().unwrap()
+    };
+    let packed = get("accept-encoding", "gzip");
+    assert_eq!(packed.headers()["content-encoding"], "gzip");
+    let plain = get("accept-encoding", "gzip;q=0");
+    assert!(!plain.headers().contains_key("content-encoding"));
+    let tag = packed.headers()["etag"].to_str().unwrap();
+    assert_eq!(get("if-none-match", tag).status(), 304);
 }
 
 #[test]
@@ -93,7 +119,18 @@ fn base64(bytes: &[u8]) -> String {
 #[test]
 fn who_asks_for_no_page_gets_the_links() {
     let service = Service::start(&models(), &[]);
-    assert_eq!(service.get("/").json()["links"]["models"], "/models");
+    for accept in [
+        "*/*",
+        "application/json",
+        "text/html;q=0",
+        "text/html;q=0.5, application/json",
+    ] {
+        let request = agent().get(service.url("/")).header("accept", accept);
+        let mut answer = request.call().unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let index: Value = serde_json::from_str(&text).expect(accept);
+        assert_eq!(index["links"]["models"], "/models");
+    }
 }
 
 #[test]

@@ -1,22 +1,26 @@
 //! `/openapi.json`, and `/docs`, which shows it with what the binary carries.
 
-use std::io::Read;
-
-use axum::{body::Body, extract::State, response::Response};
-use bytes::Bytes;
-use flate2::read::GzDecoder;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::{extract::State, response::Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
     Http,
     answer::{Failure, json},
+    carried::{Carried, file},
     openapi,
 };
-use crate::error::Error;
 
-/// Swagger UI, compressed.
-const SCRIPT: &[u8] = include_bytes!("docs/swagger-ui-bundle.js.gz");
-const STYLE: &[u8] = include_bytes!("docs/swagger-ui.css.gz");
+/// Swagger UI.
+static SCRIPT: Carried = Carried::new(
+    "text/javascript; charset=utf-8",
+    include_bytes!("docs/swagger-ui-bundle.js.gz"),
+    None,
+);
+static STYLE: Carried = Carried::new(
+    "text/css; charset=utf-8",
+    include_bytes!("docs/swagger-ui.css.gz"),
+    None,
+);
 
 const PAGE: &str = r##"<!doctype html>
 <html lang="en">
@@ -66,52 +70,10 @@ pub(super) async fn start() -> Response {
 
 /// The page's script.
 pub(super) async fn script(headers: HeaderMap) -> Result<Response, Failure> {
-    compressed(&headers, "text/javascript; charset=utf-8", SCRIPT)
+    SCRIPT.answer(&headers)
 }
 
 /// The page's style.
 pub(super) async fn style(headers: HeaderMap) -> Result<Response, Failure> {
-    compressed(&headers, "text/css; charset=utf-8", STYLE)
-}
-
-fn file(kind: &'static str, content: Bytes) -> Response {
-    let mut response = Response::new(Body::from(content));
-    let headers: [(HeaderName, HeaderValue); 2] = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ),
-    ];
-    response.headers_mut().extend(headers);
-    response
-}
-
-/// The file `gzip`, as it is to who takes that.
-fn compressed(
-    headers: &HeaderMap,
-    kind: &'static str,
-    gzip: &'static [u8],
-) -> Result<Response, Failure> {
-    let takes = headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .any(|v| v.to_str().is_ok_and(|v| v.contains("gzip")));
-    let mut response = if takes {
-        let mut response = file(kind, Bytes::from_static(gzip));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        response
-    } else {
-        let mut plain = Vec::with_capacity(4 * gzip.len());
-        GzDecoder::new(gzip)
-            .read_to_end(&mut plain)
-            .map_err(|e| Error::internal(format!("a file of the documentation: {e}")))?;
-        file(kind, plain.into())
-    };
-    response
-        .headers_mut()
-        .insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    Ok(response)
+    STYLE.answer(&headers)
 }
