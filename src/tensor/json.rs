@@ -8,11 +8,13 @@
 
 mod decimal;
 mod read;
+mod rows;
 mod scan;
 mod write;
 
 pub use self::{
     read::{read_data, read_next},
+    rows::read_rows,
     scan::Scanner,
     write::{write_data, write_special},
 };

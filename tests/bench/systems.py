@@ -163,7 +163,9 @@ def start(
             stdout=output,
             stderr=output,
             env=inherited | (environment or {}),
-            start_new_session=True,
+            # A group, so that all of it can be ended, but no session: Linux shares processors out by
+            # session first, and work of the server's that gives way would not give way to the load.
+            process_group=0,
         )
     return Server(system, process, port, log, ready)
 

@@ -247,7 +247,7 @@ impl<T: Element> Reader<'_, '_, T> {
 }
 
 /// An element as it may stand in JSON.
-trait Element: Sized {
+pub(super) trait Element: Sized {
     /// Reads the element that begins with `first`. `None` for what does not
     /// fit the type.
     fn read(first: u8, scanner: &mut Scanner<'_>) -> Option<Self>;

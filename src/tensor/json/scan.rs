@@ -44,7 +44,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes over `word` if it comes next.
-    pub(super) fn take_word(&mut self, word: &str) -> bool {
+    pub fn take_word(&mut self, word: &str) -> bool {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let found = rest.starts_with(word.as_bytes());
         if found {

@@ -40,7 +40,7 @@ impl<'c> Table<'c> {
         Self {
             columns: inputs
                 .flat_map(|(index, input)| {
-                    input.names.iter().map(move |name| Column {
+                    input.names().iter().map(move |name| Column {
                         name,
                         input: index,
                         takes_text: input.takes_text(),
