@@ -1,3 +1,5 @@
+//! The quick way to read rows, against the way that reads anything.
+
 use proptest::prelude::*;
 
 use super::*;
