@@ -68,25 +68,26 @@ impl Servable {
         &self.metrics
     }
 
-    /// [`begin`](Self::begin), for an answer that takes no writing.
-    ///
-    /// # Errors
-    /// As [`begin`](Self::begin).
-    pub async fn infer(&self, request: Request) -> Result<Answer> {
-        let (answer, in_flight) = self.begin(request).await?;
-        in_flight.settle(Ok(answer))
-    }
-
-    /// Checks `request` against the signature and runs it. The request ends
-    /// when the guard beside the answer settles, once that is written: one
-    /// that can't be written is a failure like any other. Each request is
-    /// counted once, whatever comes of it; a caller that goes away is counted
-    /// as cancelled.
+    /// [`Lease::begin`], for an answer that takes no writing.
     ///
     /// # Errors
     /// As [`Signature::check`] and [`Scheduler::submit`].
-    pub async fn begin(&self, request: Request) -> Result<(Answer, InFlight)> {
+    pub async fn infer(&self, request: Request) -> Result<Answer> {
+        let (answer, in_flight) = self.begin(request, Instant::now()).await?;
+        in_flight.settle(Ok(answer))
+    }
+
+    /// Checks `request`, which came at `since`, against the signature and runs
+    /// it. The request ends when the guard beside the answer settles, once that
+    /// is written: one that can't be written is a failure like any other. Each
+    /// request is counted once, whatever comes of it; a caller that goes away
+    /// is counted as cancelled.
+    ///
+    /// # Errors
+    /// As [`Signature::check`] and [`Scheduler::submit`].
+    async fn begin(&self, request: Request, since: Instant) -> Result<(Answer, InFlight)> {
         let mut in_flight = self.metrics.start();
+        in_flight.came(since);
         let result = match self.signature.check(&request.inputs) {
             Ok(()) => self.scheduler.submit(request).await,
             Err(error) => Err(error),
@@ -98,22 +99,6 @@ impl Servable {
             }
             Err(error) => in_flight.settle(Err(error)),
         }
-    }
-
-    /// Refuses now what would be refused once it was read, since nothing has
-    /// room for it; counted as [`refused`](Self::refused) does.
-    ///
-    /// # Errors
-    /// `Overloaded`.
-    pub fn admit(&self) -> Result<()> {
-        self.scheduler.admit().map_err(|e| self.refused(e))
-    }
-
-    /// Counts a request that was refused before it could be submitted, and
-    /// gives its error back.
-    pub fn refused(&self, error: Error) -> Error {
-        self.metrics.start().finish(Err(error.kind()));
-        error.counted()
     }
 
     /// The output called `name` of `answer`.
@@ -132,7 +117,7 @@ impl Servable {
 #[derive(Clone)]
 pub struct Lease {
     servable: Arc<Servable>,
-    /// When the request took it.
+    /// When the request came.
     since: Instant,
 }
 
@@ -144,9 +129,37 @@ impl Lease {
         }
     }
 
-    /// When the lease was taken.
-    pub fn since(&self) -> Instant {
-        self.since
+    /// The lease of a request that came before its model was known.
+    #[must_use]
+    pub fn of_one_that_came(self, since: Instant) -> Self {
+        Self { since, ..self }
+    }
+
+    /// As [`Servable::infer`]; the request ends when the guard beside the
+    /// answer settles, once that is written.
+    ///
+    /// # Errors
+    /// As [`Servable::infer`].
+    pub async fn begin(&self, request: Request) -> Result<(Answer, InFlight)> {
+        self.servable.begin(request, self.since).await
+    }
+
+    /// Refuses now what would be refused once it was read, since nothing has
+    /// room for it; counted as [`refused`](Self::refused) does.
+    ///
+    /// # Errors
+    /// `Overloaded`.
+    pub fn admit(&self) -> Result<()> {
+        self.servable.scheduler.admit().map_err(|e| self.refused(e))
+    }
+
+    /// Counts a request that was refused before it could be submitted, and
+    /// gives its error back.
+    pub fn refused(&self, error: Error) -> Error {
+        let mut in_flight = self.servable.metrics.start();
+        in_flight.came(self.since);
+        in_flight.finish(Err(error.kind()));
+        error.counted()
     }
 }
 

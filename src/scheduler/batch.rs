@@ -49,38 +49,43 @@ pub(super) fn run(
 ) -> Ran {
     let started = Instant::now();
     let mut batch = Vec::with_capacity(requests.len());
-    for request in requests.drain(..) {
+    for mut request in requests.drain(..) {
         if request.is_abandoned() {
             continue;
         }
-        metrics.observe_queue(started.duration_since(request.accepted));
+        let since = request.take_up(started);
         if request.is_late(started) {
-            request.answer(Err(late()));
-        } else {
-            batch.push(request);
+            end(request, metrics, Err(late()));
+            continue;
         }
+        if let (Some(since), Some(traced)) = (since, &request.traced) {
+            traced::leave_wait(traced, since, started);
+        }
+        batch.push(request);
     }
     if batch.is_empty() {
         return Ran::Sound;
     }
-    let begun = Instant::now();
     let ran = catch_unwind(AssertUnwindSafe(|| together(session, &batch, metrics)));
     if batch.iter().any(|request| request.traced.is_some()) {
-        traced::leave(&batch, started, begun, &ran);
+        traced::leave_run(&batch, started, &ran);
     }
     match ran {
         Ok(Ok((parts, compute))) => {
             for (request, outputs) in batch.into_iter().zip(parts) {
-                let queue = started.duration_since(request.accepted);
-                request.answer(Ok(Answer {
+                let queue = request.waited();
+                let answer = Answer {
                     outputs,
                     queue,
                     compute,
-                }));
+                };
+                end(request, metrics, Ok(answer));
             }
             Ran::Sound
         }
         Ok(Err(error)) if overrun == Overrun::GiveBack && error.kind() == Kind::Deadline => {
+            let now = Instant::now();
+            batch.iter_mut().for_each(|request| request.put_back(now));
             requests.extend(batch);
             Ran::Overran
         }
@@ -94,12 +99,13 @@ pub(super) fn run(
             ran
         }
         Ok(Err(error)) => {
-            fail(batch, &error);
+            fail(batch, metrics, &error);
             Ran::Sound
         }
         Err(_) => {
             fail(
                 batch,
+                metrics,
                 &Error::internal("an instance panicked while it ran the model"),
             );
             Ran::Panicked
@@ -107,10 +113,17 @@ pub(super) fn run(
     }
 }
 
-fn fail(batch: Vec<Pending>, error: &Error) {
+fn fail(batch: Vec<Pending>, metrics: &ModelMetrics, error: &Error) {
     for request in batch {
-        request.answer(Err(error.clone()));
+        end(request, metrics, Err(error.clone()));
     }
+}
+
+/// Answers `request`, whose wait is counted now: once, however often it was
+/// taken up.
+fn end(request: Pending, metrics: &ModelMetrics, answer: Result<Answer>) {
+    metrics.observe_queue(request.waited());
+    request.answer(answer);
 }
 
 /// The outputs of each request of the batch, and how long the run took.

@@ -47,6 +47,10 @@ pub(super) struct Pending {
     bytes: usize,
     pub(super) deadline: Option<Instant>,
     pub(super) accepted: Instant,
+    /// Since when it waits; `None` while it runs.
+    queued: Option<Instant>,
+    /// How long it waited before.
+    waited: Duration,
     /// Its place in a trace, where it has one.
     pub(super) traced: Option<Traced>,
     reply: oneshot::Sender<Result<Answer>>,
@@ -56,13 +60,16 @@ impl Pending {
     /// Accepts `request`, and gives where its answer will come.
     pub(super) fn new(request: Request) -> (Self, oneshot::Receiver<Result<Answer>>) {
         let (reply, answer) = oneshot::channel();
+        let accepted = Instant::now();
         let pending = Self {
             rows: rows(&request.inputs),
             client: client::current(),
             bytes: bytes(&request.inputs),
             inputs: request.inputs,
             deadline: request.deadline,
-            accepted: Instant::now(),
+            accepted,
+            queued: Some(accepted),
+            waited: Duration::ZERO,
             traced: trace::current(),
             reply,
         };
@@ -75,6 +82,23 @@ impl Pending {
             rows: self.rows,
             bytes: self.bytes,
         }
+    }
+
+    /// It waits no longer: gives the time since when it did, where it did.
+    pub(super) fn take_up(&mut self, now: Instant) -> Option<Instant> {
+        let since = self.queued.take()?;
+        self.waited += now.saturating_duration_since(since);
+        Some(since)
+    }
+
+    /// It waits once more.
+    pub(super) fn put_back(&mut self, now: Instant) {
+        self.queued = Some(now);
+    }
+
+    /// How long it waited, in all.
+    pub(super) fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Whether the caller has gone.

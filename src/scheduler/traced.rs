@@ -5,17 +5,26 @@ use std::{thread, time::Instant};
 use opentelemetry::KeyValue;
 
 use super::request::Pending;
-use crate::{error::Result, telemetry::trace::Span};
+use crate::{
+    error::Result,
+    telemetry::trace::{Span, Traced},
+};
 
-/// Leaves what `batch` did, which was taken up at `taken`, began to run at
-/// `begun` and has ended now as `ran` says: for each request that is traced its
-/// wait and its run, and for several together a span of the batch.
-pub(super) fn leave<T>(
-    batch: &[Pending],
-    taken: Instant,
-    begun: Instant,
-    ran: &thread::Result<Result<T>>,
-) {
+/// Leaves the wait of one request.
+pub(super) fn leave_wait(request: &Traced, since: Instant, until: Instant) {
+    request.part(Span {
+        name: "queue".into(),
+        start: since,
+        end: until,
+        attributes: Vec::new(),
+        failure: None,
+    });
+}
+
+/// Leaves what `batch` did, which began at `begun` and has ended now as `ran`
+/// says: for each request that is traced its run, and for several together a
+/// span of the batch.
+pub(super) fn leave_run<T>(batch: &[Pending], begun: Instant, ran: &thread::Result<Result<T>>) {
     let end = Instant::now();
     let failure = match ran {
         Ok(Ok(_)) => None,
@@ -33,23 +42,16 @@ pub(super) fn leave<T>(
         ],
         failure: failure.clone(),
     };
-    let traced = || batch.iter().filter_map(|r| Some((r, r.traced.as_ref()?)));
+    let traced = || batch.iter().filter_map(|request| request.traced.as_ref());
     let together = match traced().next() {
-        Some((_, first)) if batch.len() > 1 => Some(first.batch()),
+        Some(first) if batch.len() > 1 => Some(first.batch()),
         _ => None,
     };
-    for (request, traced) in traced() {
-        traced.part(Span {
-            name: "queue".into(),
-            start: request.accepted,
-            end: taken,
-            attributes: Vec::new(),
-            failure: None,
-        });
+    for traced in traced() {
         traced.part_linked(run("compute".into()), together.as_ref());
     }
     if let Some(together) = together {
-        together.batched(run("batch".into()), traced().map(|(_, traced)| traced));
+        together.batched(run("batch".into()), traced());
     }
 }
 

@@ -199,6 +199,13 @@ impl InFlight {
         self.started
     }
 
+    /// The request came `since`, and was taken when its body had come and was
+    /// read. What is counted begins there; the log of slow requests tells of
+    /// both.
+    pub fn came(&mut self, since: Instant) {
+        self.spent.body = self.started.saturating_duration_since(since);
+    }
+
     /// The request waited for an instance, and its run took so long.
     pub fn ran(&mut self, queue: Duration, compute: Duration) {
         self.spent.known = Some((queue, compute));

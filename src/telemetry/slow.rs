@@ -13,6 +13,8 @@ const MOST: u32 = 10;
 /// Where the time of one request went, as far as it got.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Spent {
+    /// Before the request was taken: its body came, and was read.
+    pub(super) body: Duration,
     /// Waiting for an instance, and in the run.
     pub(super) known: Option<(Duration, Duration)>,
 }
@@ -42,8 +44,9 @@ impl Slow {
             .store(limit, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// A request has ended after `took`.
+    /// A request has ended `took` after it was taken.
     pub(super) fn ended(&self, model: &ModelMetrics, outcome: &str, took: Duration, spent: Spent) {
+        let took = took + spent.body;
         let limit = self.limit.load(std::sync::atomic::Ordering::Relaxed);
         if limit == 0 || super::nanoseconds(took) < limit {
             return;
@@ -53,13 +56,14 @@ impl Slow {
         };
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         let (queue, compute) = spent.known.unwrap_or_default();
-        let rest = took.saturating_sub(queue + compute);
+        let rest = took.saturating_sub(spent.body + queue + compute);
         tracing::warn!(
             model = model.name(),
             version = model.version(),
             outcome,
             duration_ms = milliseconds(took),
             reason = reason(took, spent),
+            body_ms = milliseconds(spent.body),
             queue_ms = spent.known.map(|_| milliseconds(queue)),
             compute_ms = spent.known.map(|_| milliseconds(compute)),
             rest_ms = spent.known.map(|_| milliseconds(rest)),
@@ -88,21 +92,29 @@ impl Slow {
     }
 }
 
-/// Where most of the time went: `queue`, `compute`, `batch` for putting
-/// together, taking apart and writing the answer, or `no answer` where it ended
-/// before there was one.
+/// Where most of the time went: `body` until the request had come whole,
+/// `queue`, `compute`, `batch` for putting together, taking apart and writing
+/// the answer, or `no answer` where it ended before there was one.
 fn reason(took: Duration, spent: Spent) -> &'static str {
+    let body = spent.body;
     let Some((queue, compute)) = spent.known else {
-        return "no answer";
+        return if body >= took / 2 {
+            "body"
+        } else {
+            "no answer"
+        };
     };
-    let batch = took.saturating_sub(queue + compute);
-    if queue >= compute && queue >= batch {
-        "queue"
-    } else if compute >= batch {
-        "compute"
-    } else {
-        "batch"
-    }
+    let batch = took.saturating_sub(body + queue + compute);
+    let parts = [
+        ("body", body),
+        ("batch", batch),
+        ("compute", compute),
+        ("queue", queue),
+    ];
+    parts
+        .into_iter()
+        .max_by_key(|(_, time)| *time)
+        .map_or("batch", |(name, _)| name)
 }
 
 #[cfg(test)]
@@ -113,14 +125,17 @@ mod tests {
 
     #[test]
     fn the_reason_is_where_most_of_the_time_went() {
-        let reason = |queue: u32, compute: u32, took: u32| {
-            let known = Some((queue * MS, compute * MS));
-            super::reason(took * MS, Spent { known })
+        let reason = |body: u32, known: Option<(u32, u32)>, took: u32| {
+            let body = body * MS;
+            let known = known.map(|(queue, compute)| (queue * MS, compute * MS));
+            super::reason(took * MS, Spent { body, known })
         };
-        assert_eq!(reason(5, 2, 8), "queue");
-        assert_eq!(reason(2, 5, 8), "compute");
-        assert_eq!(reason(1, 1, 8), "batch");
-        assert_eq!(super::reason(MS, Spent::default()), "no answer");
+        assert_eq!(reason(0, Some((5, 2)), 8), "queue");
+        assert_eq!(reason(0, Some((2, 5)), 8), "compute");
+        assert_eq!(reason(0, Some((1, 1)), 8), "batch");
+        assert_eq!(reason(6, Some((1, 1)), 8), "body");
+        assert_eq!(reason(6, None, 8), "body");
+        assert_eq!(reason(0, None, 8), "no answer");
     }
 
     #[test]

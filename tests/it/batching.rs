@@ -342,6 +342,9 @@ fn where_a_batch_fails_each_request_gets_its_own_run() {
     });
     // The failed batch of four, then its requests one by one.
     assert_eq!(bench.engine.batches(), [1, 3, 1, 1, 1, 1]);
+    // Each has waited once, however often it ran.
+    let waits = bench.metrics.statistics().inference_stats.queue;
+    assert_eq!(waits.count, 8);
 }
 
 proptest! {

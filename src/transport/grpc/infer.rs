@@ -1,6 +1,6 @@
 //! `ModelInfer`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use axum::{body::Body, extract::State, response::Response};
 use bytes::Bytes;
@@ -32,13 +32,14 @@ pub(super) async fn infer(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let came = Instant::now();
     let answered = async {
         let mut messages = Messages::new(&headers, body, context.limits, context.memory.begin())?;
         let deadline = wire::deadline(&headers)?;
         let request = messages.next().await?;
         let request = request.ok_or_else(|| Error::invalid("the call came without a message"))?;
         let mut memory = messages.reserved();
-        let answered = answer(&context, request, deadline).await?;
+        let answered = answer(&context, request, deadline, came).await?;
         memory.take(answered.raw.iter().map(Bytes::len).sum())?;
         let response = reply::one(answered, messages.is_gzip())?;
         Ok(memory.kept_until_sent(response))
@@ -52,20 +53,22 @@ pub(super) struct Answered {
     pub(super) raw: Vec<Bytes>,
 }
 
-/// Answers `request`.
+/// Answers `request`, which came at `came`.
 ///
 /// # Errors
 /// Whatever is wrong with it, and as [`crate::catalog::Servable::infer`].
 pub(super) async fn answer(
     context: &Context,
     request: ModelInferRequest,
-    deadline: Option<std::time::Instant>,
+    deadline: Option<Instant>,
+    came: Instant,
 ) -> Result<Answered> {
     let lease = inference::lease(
         &context.catalog,
         &request.model_name,
         &request.model_version,
-    )?;
+    )?
+    .of_one_that_came(came);
     let prepared = Prepared::new(&lease, request, deadline);
     let (scheduled, prepared) = prepared.map_err(|e| lease.refused(e))?;
     let (answer, in_flight) = lease.begin(scheduled).await?;
@@ -84,7 +87,7 @@ impl Prepared {
     fn new(
         lease: &Lease,
         request: ModelInferRequest,
-        deadline: Option<std::time::Instant>,
+        deadline: Option<Instant>,
     ) -> Result<(scheduler::Request, Self)> {
         let signature = lease.signature();
         let is_typed = request.inputs.iter().any(|i| i.contents.is_some());

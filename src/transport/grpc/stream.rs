@@ -98,8 +98,10 @@ async fn read(
             Ok(Some(request)) => {
                 let context = Arc::clone(&context);
                 let memory = messages.reserved();
+                // How long a stream waits for its next message is its caller's affair.
+                let came = Instant::now();
                 let run = async move {
-                    let answered = answer(&context, request, deadline).await;
+                    let answered = answer(&context, request, deadline, came).await;
                     drop(memory);
                     answered
                 };
