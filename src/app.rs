@@ -113,7 +113,10 @@ pub async fn run_on(
     let control = config
         .allow_repository_control
         .then(|| Control::new(Arc::clone(&manager)));
-    let memory = Budget::new(config.request_memory.unwrap_or_else(memory::for_requests));
+    let memory = Budget::shown(
+        config.request_memory.unwrap_or_else(memory::for_requests),
+        Arc::clone(metrics.memory()),
+    );
     let limits = Limits {
         body: config.max_body_size,
         body_timeout: BODY_TIMEOUT,

@@ -7,6 +7,7 @@
 mod doors;
 mod exposition;
 mod histogram;
+mod memory;
 mod model;
 mod process;
 pub mod recent;
@@ -28,6 +29,7 @@ use prometheus_client::{encoding::prometheus_text, registry::Registry};
 
 pub use self::{
     doors::{Doors, Renewed},
+    memory::RequestMemory,
     model::{InFlight, ModelMetrics},
     runs::Run,
     statistics::{BatchStatistics, InferStatistics, Statistics, Time},
@@ -64,6 +66,7 @@ struct Shared {
     load_failures: Mutex<BTreeMap<String, u64>>,
     models: Mutex<Vec<Weak<ModelMetrics>>>,
     doors: Doors,
+    memory: Arc<RequestMemory>,
     spans: Arc<trace::Counts>,
     slow: Arc<slow::Slow>,
 }
@@ -82,6 +85,7 @@ impl Metrics {
             load_failures: Mutex::default(),
             models: Mutex::default(),
             doors: Doors::default(),
+            memory: Arc::default(),
             spans: Arc::default(),
             slow: Arc::default(),
         });
@@ -131,6 +135,11 @@ impl Metrics {
         ));
         models.push(Arc::downgrade(&model));
         model
+    }
+
+    /// The figures of the memory that requests may take.
+    pub fn memory(&self) -> &Arc<RequestMemory> {
+        &self.shared.memory
     }
 
     /// From now on a request to a model that takes `limit` or more leaves a

@@ -14,7 +14,9 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::{ModelMetrics, Shared, histogram::Reading, lock, model::Series, process::Process};
+use super::{
+    ModelMetrics, RequestMemory, Shared, histogram::Reading, lock, model::Series, process::Process,
+};
 use crate::error::Kind;
 
 #[derive(Debug)]
@@ -32,6 +34,7 @@ impl Collector for Exposition {
         models.sort_by(|a, b| order(a).cmp(&order(b)));
         self.service(out, &models)?;
         doors::write(out, &self.0.doors)?;
+        memory(out, &self.0.memory)?;
         spans(out, &self.0.spans)?;
         requests(out, &models)?;
         process(out)
@@ -89,6 +92,30 @@ impl Exposition {
                 .map(|(kind, count)| ([("outcome", kind.label())], count.load(Relaxed))),
         )
     }
+}
+
+fn memory(out: &mut Writer<'_, '_>, memory: &RequestMemory) -> Result {
+    let (taken, most, refused) = memory.read();
+    for (name, help, bytes) in [
+        (
+            "modelship_request_memory",
+            "Memory that requests hold, of small ones nothing",
+            taken,
+        ),
+        (
+            "modelship_request_memory_limit",
+            "Memory that requests may hold in all",
+            most,
+        ),
+    ] {
+        let of = (name, help, Some(&Unit::Bytes), MetricType::Gauge);
+        out.family(of, [(NO_LABELS, bytes)], gauge)?;
+    }
+    out.counter(
+        "modelship_request_memory_refused",
+        "Requests that were refused since others held the memory",
+        [(NO_LABELS, refused)],
+    )
 }
 
 fn spans(out: &mut Writer<'_, '_>, counts: &super::trace::Counts) -> Result {

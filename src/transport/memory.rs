@@ -7,10 +7,7 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,17 +16,14 @@ use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    telemetry::RequestMemory,
+};
 
 /// What all requests may take together. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    most: usize,
-    taken: AtomicUsize,
-}
+pub struct Budget(Arc<RequestMemory>);
 
 /// What one request has taken; given back when it drops.
 #[derive(Debug)]
@@ -48,10 +42,14 @@ impl Budget {
     /// At most `most` bytes.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self(Arc::new(Shared {
-            most,
-            taken: AtomicUsize::new(0),
-        }))
+        Self::shown(most, Arc::default())
+    }
+
+    /// The same, whose figures `memory` shows.
+    #[must_use]
+    pub fn shown(most: usize, memory: Arc<RequestMemory>) -> Self {
+        memory.most.store(most, Relaxed);
+        Self(memory)
     }
 
     /// What a request has that has taken nothing yet.
@@ -110,7 +108,7 @@ impl Reserved {
         if bytes < SMALL {
             return Ok(());
         }
-        let most = self.budget.0.most;
+        let most = self.budget.0.most.load(Relaxed);
         let own = self.bytes.saturating_add(bytes);
         if own > most {
             return Err(Error::too_large(format!(
@@ -122,6 +120,7 @@ impl Reserved {
         let before = taken.fetch_add(bytes, Relaxed);
         if before.saturating_add(bytes) > most {
             taken.fetch_sub(bytes, Relaxed);
+            self.budget.0.refused.fetch_add(1, Relaxed);
             return Err(Error::overloaded(
                 "other requests have the memory that this one would take; try again later",
                 Duration::from_secs(1),

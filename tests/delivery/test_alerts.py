@@ -26,6 +26,15 @@ METRICS = {
     "modelship_model_info",
     "modelship_build_info",
     "modelship_model_load_failures_total",
+    "modelship_request_memory_bytes",
+    "modelship_request_memory_limit_bytes",
+    "modelship_request_memory_refused_total",
+    "modelship_connections",
+    "modelship_connections_refused_total",
+    "modelship_connections_cut_total",
+    "modelship_spans_total",
+    "modelship_tls_certificate_expiry_timestamp_seconds",
+    "modelship_tls_handshakes_total",
 }
 OUTCOMES = {
     "success", "invalid", "not_found", "too_large", "overloaded", "cancelled", "internal",
@@ -59,7 +68,7 @@ def queries() -> dict[str, str]:
     for metric in find(rendered("overlays/canary"), "AnalysisTemplate")["spec"]["metrics"]:
         found[f"analysis {metric['name']}"] = metric["provider"]["prometheus"]["query"]
     for title, query in found.items():
-        query = query.replace("$__rate_interval", "1m").replace("$namespace", ".*").replace("$model", ".*")
+        query = query.replace("$__rate_interval", "1m").replace("$namespace", ".*").replace("$model", ".*").replace("$pod", ".*")
         found[title] = re.sub(r"\{\{args\.[\w-]+\}\}", "abc", query)
         assert "$" not in found[title] and "{{" not in found[title], f"{title} has an unknown variable"
     return found
