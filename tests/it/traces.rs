@@ -153,6 +153,85 @@ fn a_request_is_a_part_of_its_caller_s_trace() {
     }
 }
 
+/// `ModelInfer`'s messages, as far as they are needed here.
+#[derive(Clone, PartialEq, Message)]
+struct Asked {
+    #[prost(string, tag = "1")]
+    model_name: String,
+    #[prost(message, repeated, tag = "5")]
+    inputs: Vec<Input>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Input {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    datatype: String,
+    #[prost(int64, repeated, tag = "3")]
+    shape: Vec<i64>,
+    #[prost(message, optional, tag = "5")]
+    contents: Option<Contents>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Contents {
+    #[prost(float, repeated, tag = "6")]
+    fp32: Vec<f32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Answered {
+    #[prost(string, tag = "2")]
+    model_version: String,
+}
+
+/// Calls `linear` over gRPC with trace context, and gives the answer's.
+async fn call(address: SocketAddr) -> String {
+    let channel = tonic::transport::Endpoint::new(format!("http://{address}")).unwrap();
+    let mut client = tonic::client::Grpc::new(channel.connect().await.unwrap());
+    client.ready().await.unwrap();
+    let mut request = tonic::Request::new(Asked {
+        model_name: "linear".to_owned(),
+        inputs: vec![Input {
+            name: "distance_km".to_owned(),
+            datatype: "FP32".to_owned(),
+            shape: vec![1, 1],
+            contents: Some(Contents { fp32: vec![21.0] }),
+        }],
+    });
+    let metadata = request.metadata_mut();
+    metadata.insert("traceparent", PARENT.parse().unwrap());
+    metadata.insert("tracestate", "vendor=1".parse().unwrap());
+    let path = http::uri::PathAndQuery::from_static("/inference.GRPCInferenceService/ModelInfer");
+    let codec = tonic_prost::ProstCodec::<Asked, Answered>::default();
+    let answer = client.unary(request, path, codec).await.unwrap();
+    assert_eq!(answer.get_ref().model_version, "v1.1.0");
+    let parent = answer.metadata().get("traceparent").unwrap();
+    parent.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_call_is_a_part_of_its_caller_s_trace() {
+    let mut collector = Collector::start();
+    let endpoint = collector.endpoint();
+    let service = Service::start(&models(), &[("trace-endpoint", &endpoint)]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let answered = runtime.block_on(call(service.address));
+    let request = collector.span(|s| s.name == "inference.GRPCInferenceService/ModelInfer");
+    assert_eq!(hex(&request.trace_id), TRACE);
+    assert_eq!(hex(&request.parent_span_id), "b7ad6b7169203331");
+    assert_eq!(request.trace_state, "vendor=1");
+    assert_eq!(answered, format!("00-{TRACE}-{}-01", hex(&request.span_id)));
+    for name in ["queue", "compute"] {
+        let part = collector.span(|s| s.name == name);
+        assert_eq!(part.parent_span_id, request.span_id, "{name}");
+    }
+}
+
 #[test]
 fn what_its_caller_or_the_share_leaves_out_is_not_sent() {
     let mut collector = Collector::start();
