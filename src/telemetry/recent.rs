@@ -91,6 +91,9 @@ pub struct Total {
 pub struct Figures {
     /// Another value means that the server was restarted.
     pub start: Arc<str>,
+    /// When the first step began, in milliseconds since 1970 by the clock of
+    /// `now_ms`.
+    pub began_ms: u64,
     /// The wall clock, in milliseconds since 1970.
     pub now_ms: u64,
     /// The length of a step.
@@ -170,6 +173,12 @@ impl Recent {
         }
     }
 
+    /// What tells this process from any other, and from itself before it was
+    /// started again.
+    pub fn start(&self) -> &str {
+        &self.start
+    }
+
     /// When the step that is under way ends.
     pub fn due(&self) -> Instant {
         let seconds = lock(&self.ring).next + 1;
@@ -236,11 +245,13 @@ impl Recent {
                 points,
             }
         });
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
         Figures {
             start: Arc::clone(&self.start),
-            now_ms: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX)),
+            began_ms: milliseconds(now.saturating_sub(self.begun.elapsed())),
+            now_ms: milliseconds(now),
             step_ms: u64::try_from(STEP.as_millis()).unwrap_or(u64::MAX),
             from,
             next,

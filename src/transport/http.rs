@@ -26,6 +26,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use http::HeaderValue;
 
 use self::answer::Failure;
 pub use self::front::Front;
@@ -39,12 +40,22 @@ use crate::{
 
 /// What the routes need to know. Clones share it.
 #[derive(Clone)]
-pub struct Http(Arc<Context>);
+pub struct Http(Arc<Shared>);
+
+struct Shared {
+    context: Context,
+    /// What tells this process from others behind the same address.
+    instance: HeaderValue,
+}
 
 impl Http {
     /// Shares `context` with the routes.
     pub fn new(context: Context) -> Self {
-        Self(Arc::new(context))
+        let instance = HeaderValue::from_str(context.recent.start());
+        Self(Arc::new(Shared {
+            instance: instance.unwrap_or(HeaderValue::from_static("0")),
+            context,
+        }))
     }
 }
 
@@ -52,7 +63,7 @@ impl Deref for Http {
     type Target = Context;
 
     fn deref(&self) -> &Context {
-        &self.0
+        &self.0.context
     }
 }
 

@@ -58,3 +58,61 @@ def environment(modelship: Path | None = None) -> dict[str, str]:
     git = {f"GIT_{role}_{part}": "test" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
     path = f"{modelship}:{inherited['PATH']}" if modelship else inherited["PATH"]
     return {**inherited, **git, "PATH": path}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, without a page yet."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if not chromium and not os.environ.get("CI"):
+        pytest.skip("left out: no Chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(modelship, root, tmp_path):
+    """A service of the models that ship, which may swap them."""
+    from served_page import Served
+
+    models = tmp_path / "models"
+    shutil.copytree(root / "models", models, ignore=shutil.ignore_patterns("*.md"))
+    with Served(modelship / "modelship", models, tmp_path / "log") as server:
+        yield server
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens pages, and holds each to a clean console, to no cookies and to its own origin."""
+    from playwright.sync_api import expect
+
+    visits = []
+    # Longer than anything here takes on a busy machine, in milliseconds.
+    patience = 60_000
+
+    def visit(server, fragment="", clean=True, before=lambda page: None, **how):
+        context = browser.new_context(**how)
+        context.set_default_timeout(patience)
+        page = context.new_page()
+        said, asked = [], []
+        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        before(page)
+        page.goto(f"{server.origin}/{fragment}")
+        visits.append((context, server.origin, said if clean else [], asked))
+        return page
+
+    expect.set_options(timeout=patience)
+    yield visit
+    for context, origin, said, asked in visits:
+        cookies = context.cookies()
+        context.close()
+        assert said == []
+        assert cookies == []
+        assert [url for url in asked if not url.startswith((f"{origin}/", "data:"))] == []

@@ -16,6 +16,11 @@ COMMIT = "4f2c1d9ab03e55d1e7a6b2d8c9f00112233445566"
 PATIENCE = 60
 
 
+def value(page, output: str):
+    """What the page shows for an output."""
+    return page.locator(".output").filter(has=page.get_by_role("heading", name=output, exact=True)).locator(".value")
+
+
 class Served:
     """Serving `models`; leaving the context ends it."""
 
@@ -54,9 +59,12 @@ class Served:
         self.process.terminate()
         self.process.wait(PATIENCE)
 
-    def json(self, path: str):
+    def text(self, path: str) -> str:
         with urlopen(f"{self.origin}{path}", timeout=PATIENCE) as response:
-            return json.load(response)
+            return response.read().decode()
+
+    def json(self, path: str):
+        return json.loads(self.text(path))
 
     def swap(self, name: str, version: str, more: float) -> None:
         """Puts a version in place of the one that stands, which predicts `more` than it did."""

@@ -1,72 +1,21 @@
 """The web page, in a real browser."""
 
+import itertools
 import json
-import os
+import math
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from served_page import Served
+from served_page import Served, value
 
 PAGE = Path(__file__).parents[2] / "src" / "transport" / "http" / "page"
 AXE = PAGE / "node_modules" / "axe-core" / "axe.min.js"
-# Longer than anything here takes on a busy machine, in milliseconds.
-PATIENCE = 60_000
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if not CHROMIUM and not os.environ.get("CI"):
-    pytest.skip("left out: no Chromium is installed", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def server(modelship, root, tmp_path):
-    models = tmp_path / "models"
-    shutil.copytree(root / "models", models, ignore=shutil.ignore_patterns("*.md"))
-    with Served(modelship / "modelship", models, tmp_path / "log") as server:
-        yield server
-
-
-@pytest.fixture
-def visit(browser):
-    """Opens pages, and holds each to a clean console and to its own origin."""
-    visits = []
-
-    def visit(server, fragment="", clean=True, **how):
-        context = browser.new_context(**how)
-        context.set_default_timeout(PATIENCE)
-        page = context.new_page()
-        said, asked = [], []
-        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"{server.origin}/{fragment}")
-        visits.append((context, server.origin, said if clean else [], asked))
-        return page
-
-    expect.set_options(timeout=PATIENCE)
-    yield visit
-    for context, origin, said, asked in visits:
-        cookies = context.cookies()
-        context.close()
-        assert said == []
-        assert cookies == []
-        assert [url for url in asked if not url.startswith((f"{origin}/", "data:"))] == []
-
-
-def value(page, output):
-    """What the page shows for an output."""
-    return page.locator(".output").filter(has=page.get_by_role("heading", name=output, exact=True)).locator(".value")
 
 
 def test_the_card_shows_what_is_served_and_its_proof(server, visit):
@@ -150,6 +99,7 @@ def test_by_keyboard_alone(server, visit):
             break
     page.keyboard.press("Enter")
     expect(page.locator("#model-name")).to_have_text("linear")
+    expect(page.get_by_label("distance_km", exact=True)).to_be_visible()
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "field-0-0":
@@ -182,7 +132,7 @@ def test_a_server_that_ends_and_comes_back(server, visit):
     page = visit(server, "#linear", clean=False)
     expect(value(page, "minutes")).to_be_visible()
     server.stop()
-    expect(page.get_by_text("the server does not answer")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="the server does not answer")).to_be_visible()
     server.start()
     expect(page.get_by_text("ready: every model has proved itself")).to_be_visible()
     expect(page.get_by_text("The server was started again.")).to_be_visible()
@@ -244,3 +194,113 @@ def test_the_page_is_small_and_forbids_what_is_not_its_own(server, visit):
         })"""
     )
     assert blocked == "img-src"
+
+
+def test_a_signature_that_was_verified(modelship, root, tmp_path, visit):
+    models, private = tmp_path / "models", tmp_path / "key.pem"
+    shutil.copytree(root / "models" / "linear", models / "linear", ignore=shutil.ignore_patterns("__pycache__"))
+    for command in (("key", private), ("sign", models / "linear", "--key", private)):
+        subprocess.run([modelship / "modelship", *map(str, command)], check=True, capture_output=True)
+    key = f"--public-key={private.with_name('key.pem.pub')}"
+    with Served(modelship / "modelship", models, tmp_path / "log", key) as server:
+        page = visit(server)
+        signed = page.get_by_role("region", name="Proof").get_by_role("listitem").filter(has_text="Signature")
+        expect(signed).to_contain_text(server.json("/models/linear")["signature"])
+        expect(signed).to_contain_text("verified by key")
+        expect(signed).to_have_class("good")
+
+
+def quantile(metrics: str, share: float) -> float:
+    """As Prometheus's histogram_quantile, of all that was asked of the model linear; in microseconds."""
+    buckets = []
+    for line in metrics.splitlines():
+        if line.startswith('modelship_request_duration_seconds_bucket{model="linear"'):
+            bound, count = re.search(r'le="([^"]+)"\} (\d+)', line).groups()
+            buckets.append((float(bound), int(count)))
+    rank, below, lower = share * buckets[-1][1], 0, 0.0
+    for bound, count in buckets:
+        if count >= rank:
+            return 1e6 * (lower + (bound - lower) * (rank - below) / (count - below))
+        below, lower = count, bound
+    raise AssertionError(metrics)
+
+
+def test_percentiles_are_those_of_the_metrics(server, visit):
+    page = visit(server, "#linear")
+    expect(value(page, "minutes")).to_be_visible()
+    for number in range(200):
+        server.json(f"/predict/linear/{number}")
+    live = page.get_by_role("region", name="Live")
+
+    def shown(name):
+        text = live.locator("dt", has_text=re.compile(f"^{name}$")).locator("xpath=following-sibling::dd").inner_text()
+        # Nothing yet, at first.
+        read = re.fullmatch(r"([\d.,]+) (µs|ms|s)", text)
+        return float(read[1].replace(",", "")) * {"µs": 1, "ms": 1e3, "s": 1e6}[read[2]] if read else math.nan
+
+    # The page reads once a second what is sampled once a second.
+    until = time.monotonic() + 45
+    while True:
+        wanted = {"p50": quantile(server.text("/metrics"), 0.5), "p99": quantile(server.text("/metrics"), 0.99)}
+        found = {name: shown(name) for name in wanted}
+        # Shown by two digits at least.
+        if all(abs(found[name] - wanted[name]) <= 0.051 * wanted[name] for name in wanted):
+            return
+        assert time.monotonic() < until, (found, wanted)
+        page.wait_for_timeout(200)
+
+
+def test_useful_soon_on_a_slow_line(server, visit):
+    """1.6 Mbit/s and 150 ms there and back: how much is sent, and in how many turns."""
+    sent = {}
+
+    def slow(page):
+        line = page.context.new_cdp_session(page)
+        line.send("Network.enable")
+        rate = 1_600_000 / 8
+        line.send(
+            "Network.emulateNetworkConditions",
+            {"offline": False, "latency": 150, "downloadThroughput": rate, "uploadThroughput": rate},
+        )
+        line.on("Network.loadingFinished", lambda e: sent.update({e["requestId"]: e["encodedDataLength"]}))
+        page.add_init_script("""new MutationObserver(() => {
+            if (!window.useful && document.querySelector('.proof .digest')) window.useful = performance.now();
+            if (!window.predicted && document.querySelector('.output .value')) window.predicted = performance.now();
+        }).observe(document, {childList: true, subtree: true})""")
+
+    page = visit(server, "#linear", before=slow)
+    expect(value(page, "minutes")).to_be_visible()
+    useful, predicted = page.evaluate("[window.useful, window.predicted]")
+    print(f"\nuseful after {useful:.0f} ms, predicted after {predicted:.0f} ms, {sum(sent.values())} bytes")
+    assert sum(sent.values()) < 150_000
+    # A quarter of it on a quiet machine.
+    assert useful < 10_000
+    # The page, then the cards, then the cases, then the prediction: nothing is asked in more turns.
+    asked = page.evaluate("performance.getEntriesByType('resource').map(r => [new URL(r.name).pathname, r.startTime])")
+    first = {}
+    for path, start in asked:
+        first.setdefault(path, start)
+    assert {"/models", "/healthz", "/figures", "/models/linear/cases", "/v2/models/linear/infer"} <= set(first)
+
+
+def test_what_a_screen_reader_hears(server, visit):
+    page = visit(server, "#linear")
+    expect(value(page, "minutes")).to_be_visible()
+    for name in ("Try it", "The same request", "Proof", "Live", "Versions"):
+        expect(page.get_by_role("region", name=name, exact=False).first).to_be_visible()
+    expect(page.get_by_role("navigation", name="Models")).to_be_visible()
+    expect(page.get_by_role("form", name="Inputs")).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "en"
+    # Headings go down step by step.
+    levels = page.get_by_role("heading").evaluate_all("all => all.map(one => Number(one.tagName[1]))")
+    assert levels[0] == 1 and all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    # What changes by itself is said: the prediction, health, a swap.
+    heard = page.locator("[aria-live=polite]")
+    page.get_by_label("distance_km", exact=True).fill("21")
+    expect(heard).to_contain_text("48")
+    server.swap("linear", "v1.2.0", more=1)
+    expect(page.get_by_role("status").filter(has_text="linear was swapped")).to_be_visible()
+    # A field that is wrong says what is wrong with it.
+    field = page.get_by_label("distance_km", exact=True)
+    field.fill("far")
+    expect(field).to_have_accessible_description(re.compile("write a number"))

@@ -26,6 +26,10 @@ use crate::{
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Which of several servers behind one address has answered: the `start` of its
+/// `/figures`. A reader that asks twice can tell whether it asked the same one.
+const INSTANCE: HeaderName = HeaderName::from_static("modelship-instance");
+
 /// The longest id that is taken from a caller.
 const LONGEST_ID: usize = 128;
 
@@ -118,7 +122,9 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Passing<F> {
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        response.headers_mut().insert(REQUEST_ID, id);
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id);
+        headers.insert(INSTANCE, this.http.0.instance.clone());
         Poll::Ready(Ok(response))
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn form() -> Value {
     object(
         &[
             ("start", text),
+            ("began_ms", count.clone()),
             ("now_ms", count.clone()),
             ("step_ms", count.clone()),
             ("from", count.clone()),

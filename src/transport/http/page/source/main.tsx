@@ -6,6 +6,7 @@ import { Door } from "./parts/door";
 import { Head } from "./parts/head";
 import { Live } from "./parts/live";
 import { Proof } from "./parts/proof";
+import { Replicas } from "./parts/replicas";
 import { Same } from "./parts/same";
 import { Tiles } from "./parts/tiles";
 import { Try } from "./parts/try";
@@ -22,6 +23,7 @@ function Page() {
       <main>
         <Changes />
         {reach.value === "locked" ? <Door /> : null}
+        {reach.value !== "locked" ? <Replicas /> : null}
         {card && reach.value !== "locked" ? (
           <>
             {cards.value.length > 1 ? <Tiles /> : null}

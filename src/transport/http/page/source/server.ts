@@ -8,6 +8,15 @@ export type Reach = "waiting" | "answers" | "silent" | "locked";
 export const reach = signal<Reach>("waiting");
 /** What the server says of a key that it did not take. */
 export const refusal = signal("");
+/** Of whom every answer says that it came, where several servers share an address. */
+const INSTANCE = "modelship-instance";
+
+/** What a server answered, and which one it was. */
+export interface Answered<T> {
+  body: T;
+  from: string;
+}
+
 /** The visitor's key. It is kept here alone, and gone with the page. */
 export const key = signal("");
 
@@ -21,7 +30,7 @@ export class Refused extends Error {
   }
 }
 
-async function ask(path: string, options: RequestInit = {}): Promise<unknown> {
+async function ask(path: string, options: RequestInit = {}): Promise<Answered<unknown>> {
   const headers = new Headers({ accept: "application/json" });
   if (options.body) headers.set("content-type", "application/json");
   if (key.value) headers.set("authorization", `Bearer ${key.value}`);
@@ -44,7 +53,7 @@ async function ask(path: string, options: RequestInit = {}): Promise<unknown> {
   if (response.status === 503 && !(body && typeof body === "object" && "versions" in body)) {
     throw new Refused(503, sentence(body, 503));
   }
-  return body;
+  return { body, from: response.headers.get(INSTANCE) ?? "" };
 }
 
 function sentence(body: unknown, status: number): string {
@@ -52,12 +61,12 @@ function sentence(body: unknown, status: number): string {
   return typeof said === "string" ? said : `the server answered ${status}`;
 }
 
-export function get<T>(path: string): Promise<T> {
-  return ask(path) as Promise<T>;
+export function get<T>(path: string): Promise<Answered<T>> {
+  return ask(path) as Promise<Answered<T>>;
 }
 
-export function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
-  return ask(path, { method: "POST", body: JSON.stringify(body), signal }) as Promise<T>;
+export function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<Answered<T>> {
+  return ask(path, { method: "POST", body: JSON.stringify(body), signal }) as Promise<Answered<T>>;
 }
 
 export const infer = (model: string) => `/v2/models/${encodeURIComponent(model)}/infer`;

@@ -88,6 +88,7 @@ export interface Point {
 
 export interface Figures {
   start: string;
+  began_ms: number;
   now_ms: number;
   step_ms: number;
   from: number;

@@ -35,7 +35,7 @@ export function Changes() {
     <div class="changes" role="status">
       {latest.map((change, at) => (
         <p key={change.at + at} class="change">
-          {words(change)} <span class="quiet">{ago(change.at, now.value)}</span>
+          <span>{words(change)}</span> <span class="quiet">{ago(change.at, now.value)}</span>
           <button type="button" aria-label="Dismiss" onClick={() => (changes.value = changes.value.filter((other) => other !== change))}>
             ×
           </button>

@@ -18,9 +18,9 @@ export function Live({ card }: { card: Card }) {
     ["p50", time(last.p50)],
     ["p99", time(last.p99)],
     ["failed", `${round(100 * last.failed)} %`],
-    ["rows in the queue", round(last.waiting)],
+    ["in the queue", round(last.waiting)],
     ["queue p99", time(last.queue)],
-    ["rows in a run", last.batch === null ? "–" : round(last.batch)],
+    ["rows a run", last.batch === null ? "–" : round(last.batch)],
   ];
   return (
     <section class="box live" aria-labelledby="live">

@@ -1,5 +1,13 @@
 import { round, time } from "../figures";
-import { cards, minutes, show, shown } from "../watch";
+import { cards, health, minutes, show, shown } from "../watch";
+
+/** How the versions of a model are, in a word. */
+function State({ model }: { model: string }) {
+  const states = health.value?.versions.filter((state) => state.name === model) ?? [];
+  const off = states.find((state) => state.state !== "READY" && state.reason) ?? states.find((state) => state.state !== "READY");
+  if (off) return <span class="bad">! {off.state.toLowerCase()} {off.version}</span>;
+  return <span class="good">✓ ready</span>;
+}
 
 /** Every model, to choose from. */
 export function Tiles() {
@@ -20,7 +28,7 @@ export function Tiles() {
           >
             <strong>{card.name}</strong> <span class="version">{card.version}</span>
             <span class="quiet">
-              {round(rate)}/s, p99 {time(p99)}
+              <State model={card.name} /> · {round(rate)}/s, p99 {time(p99)}
             </span>
           </a>
         );

@@ -1,6 +1,8 @@
 import { display } from "../answer";
-import { along, answeredBy, change, curve, earlier, failure, form, mistakes, outputs, values } from "../predicting";
+import { along, answeredBy, change, curve, earlier, failure, mistakes, outputs, served, shownForm, values } from "../predicting";
+import { call } from "../replicas";
 import type { Field } from "../request";
+import { answering } from "../watch";
 import { Plot } from "./plot";
 
 /** One thing to fill in. */
@@ -56,6 +58,20 @@ function Filled({ field, at }: { field: Field; at: number }) {
   );
 }
 
+/** Who said it. */
+function By() {
+  const [by, made] = [answeredBy.value, shownForm.value];
+  if (!by || !made) return null;
+  if (answering.value.length < 2) return <p class="quiet">by {by.version}</p>;
+  const other = served(made, by.replica) !== made.card.content;
+  return (
+    <p class={other ? "wrong" : "quiet"}>
+      by {by.version} on {call(by.replica)}
+      {other ? ", which does not serve what is shown here" : ""}
+    </p>
+  );
+}
+
 /** What the model says to these values. */
 function Predicted() {
   const before = earlier.value;
@@ -89,14 +105,14 @@ function Predicted() {
           ) : null}
         </div>
       ))}
-      {answeredBy.value ? <p class="quiet">by {answeredBy.value}</p> : null}
+      <By />
     </div>
   );
 }
 
 /** The form, the prediction, and how it changes. */
 export function Try() {
-  const made = form.value;
+  const made = shownForm.value;
   if (!made) return null;
   const numbers = made.fields.filter((field) => field.kind === "number" && field.range);
   const chosen = made.fields[along.value];
