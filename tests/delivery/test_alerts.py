@@ -68,7 +68,7 @@ def queries() -> dict[str, str]:
     for metric in find(rendered("overlays/canary"), "AnalysisTemplate")["spec"]["metrics"]:
         found[f"analysis {metric['name']}"] = metric["provider"]["prometheus"]["query"]
     for title, query in found.items():
-        query = query.replace("$__rate_interval", "1m").replace("$namespace", ".*").replace("$model", ".*").replace("$pod", ".*")
+        query = re.sub(r"\$(namespace|model|pod)\b", ".*", query.replace("$__rate_interval", "1m"))
         found[title] = re.sub(r"\{\{args\.[\w-]+\}\}", "abc", query)
         assert "$" not in found[title] and "{{" not in found[title], f"{title} has an unknown variable"
     return found
