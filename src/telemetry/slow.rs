@@ -67,7 +67,8 @@ impl Slow {
             queue_ms = spent.known.map(|_| milliseconds(queue)),
             compute_ms = spent.known.map(|_| milliseconds(compute)),
             rest_ms = spent.known.map(|_| milliseconds(rest)),
-            trace = trace::current().map(|traced| traced.traceparent()),
+            trace = trace::current()
+                .map(|traced| String::from_utf8_lossy(&traced.traceparent()).into_owned()),
             passed_over,
             "a slow request"
         );

@@ -188,13 +188,13 @@ impl Traced {
 
     /// What says where in which trace this is, for a header.
     #[must_use]
-    pub fn traceparent(&self) -> String {
-        format!(
-            "00-{}-{}-{:02x}",
-            self.context.trace_id(),
-            self.context.span_id(),
-            self.context.trace_flags()
-        )
+    pub fn traceparent(&self) -> [u8; 55] {
+        // By hand, since it is written for each request, sampled or not.
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        put_hex(&mut text[3..35], &self.context.trace_id().to_bytes());
+        put_hex(&mut text[36..52], &self.context.span_id().to_bytes());
+        put_hex(&mut text[53..], &[self.context.trace_flags().to_u8()]);
+        text
     }
 
     /// The request itself is over.
@@ -311,6 +311,15 @@ impl Traced {
             instrumentation_scope: opentelemetry::InstrumentationScope::builder("modelship")
                 .build(),
         }
+    }
+}
+
+/// Writes each of `bytes` as two hex digits.
+fn put_hex(text: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (two, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        two[0] = DIGITS[usize::from(byte >> 4)];
+        two[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 

@@ -39,6 +39,8 @@ METRICS = {
 OUTCOMES = {
     "success", "invalid", "not_found", "too_large", "overloaded", "cancelled", "internal",
     "unsupported", "unavailable", "deadline",
+    # Of handshakes and of spans.
+    "failure", "sent", "dropped",
 }  # fmt: skip
 
 

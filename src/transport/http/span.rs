@@ -16,6 +16,11 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// One request on its way.
 pub(super) struct Passed {
     traced: Traced,
+    /// What its span will say, where one is sent.
+    said: Option<Said>,
+}
+
+struct Said {
     method: Method,
     path: String,
     since: Instant,
@@ -25,13 +30,14 @@ impl Passed {
     /// `request` begins, where requests are traced.
     pub(super) fn start<B>(http: &Http, request: &Request<B>) -> Option<Self> {
         let traces = http.traces.as_ref()?;
-        let said = |name| request.headers().get(name).and_then(|v| v.to_str().ok());
-        Some(Self {
-            traced: traces.request(said(&PARENT), said(&STATE)),
+        let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok());
+        let traced = traces.request(header(&PARENT), header(&STATE));
+        let said = traced.is_sampled().then(|| Said {
             method: request.method().clone(),
             path: shown(request.uri().path()),
             since: Instant::now(),
-        })
+        });
+        Some(Self { traced, said })
     }
 
     pub(super) fn traced(&self) -> Traced {
@@ -40,8 +46,11 @@ impl Passed {
 
     /// The request was answered.
     pub(super) fn answered(self, response: &mut Response) {
-        if let Ok(parent) = HeaderValue::from_str(&self.traced.traceparent()) {
+        if let Ok(parent) = HeaderValue::from_bytes(&self.traced.traceparent()) {
             response.headers_mut().insert(PARENT, parent);
+        }
+        if self.said.is_none() {
+            return;
         }
         let status = response.status();
         let call = response.headers().get(&GRPC_STATUS);
@@ -55,10 +64,10 @@ impl Passed {
     }
 
     fn finish(self, status: Option<StatusCode>, call: Option<String>) {
-        if !self.traced.is_sampled() {
+        let Some(said) = self.said else {
             return;
-        }
-        let (route, mut attributes) = describe(&self.method, &self.path);
+        };
+        let (route, mut attributes) = describe(&said.method, &said.path);
         if let Some(status) = status {
             attributes.push(KeyValue::new(
                 "http.response.status_code",
@@ -77,7 +86,7 @@ impl Passed {
         };
         let span = Span {
             name: route.into(),
-            start: self.since,
+            start: said.since,
             end: Instant::now(),
             attributes,
             failure,

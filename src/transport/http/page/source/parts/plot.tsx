@@ -81,7 +81,7 @@ function options(props: Props, width: number, at: () => number | undefined): uPl
     pxAlign: false,
     scales: { x: { time: false, ...(marks ? { range: [marks[0] ?? 0, marks[marks.length - 1] ?? 1] as [number, number] } : {}) } },
     axes: [
-      { ...axis, size: 30, gap: 6, ...(marks ? { splits: marks } : {}), ...values(props.xValue), ...(props.xLabel ? { label: props.xLabel, labelSize: 18, labelFont: "12px system-ui" } : {}) },
+      { ...axis, size: 32, gap: 8, ...(marks ? { splits: marks } : {}), ...values(props.xValue), ...(props.xLabel ? { label: props.xLabel, labelSize: 18, labelFont: "12px system-ui" } : {}) },
       { ...axis, ...values(props.value), size: 62 },
     ],
     series: [
@@ -90,7 +90,8 @@ function options(props: Props, width: number, at: () => number | undefined): uPl
         label: line.label,
         stroke: color(`--line-${index % 6}`),
         width: 2,
-        points: { show: false },
+        // One alone makes no line.
+        points: { show: (plot: uPlot, at: number) => lone(plot.data[at] ?? []), size: 6, fill: color(`--line-${index % 6}`) },
         spanGaps: true,
         pxAlign: 0,
       })),
@@ -122,6 +123,8 @@ function options(props: Props, width: number, at: () => number | undefined): uPl
     },
   };
 }
+
+const lone = (ys: ArrayLike<number | null | undefined>) => Array.from(ys).filter((y) => y !== null && y !== undefined).length === 1;
 
 /** Where each line is at `x`: between two points, on the straight line. */
 function latest(plot: uPlot, x: number): number[] {
