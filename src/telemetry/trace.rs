@@ -126,12 +126,12 @@ impl Traces {
                 (id, flags, TraceState::default())
             }
         };
-        Traced {
+        Traced(Arc::new(Place {
             traces: self.clone(),
             context: SpanContext::new(trace, span, flags, false, state),
             parent: caller.map_or(SpanId::INVALID, |caller| caller.span_id()),
             whole: true,
-        }
+        }))
     }
 
     /// Sends what there is, and waits for it, but no longer than `limit`.
@@ -154,9 +154,13 @@ impl Traces {
     }
 }
 
-/// A request's place in its trace. Clones are the same place.
+/// A request's place in its trace. Clones are the same place. It is one
+/// pointer, since every request has room for one, traced or not.
 #[derive(Debug, Clone)]
-pub struct Traced {
+pub struct Traced(Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
     traces: Traces,
     context: SpanContext,
     parent: SpanId,
@@ -183,7 +187,7 @@ impl Traced {
     /// Whether spans of it are sent.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
-        self.context.is_sampled()
+        self.0.context.is_sampled()
     }
 
     /// What says where in which trace this is, for a header.
@@ -191,28 +195,28 @@ impl Traced {
     pub fn traceparent(&self) -> [u8; 55] {
         // By hand, since it is written for each request, sampled or not.
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        put_hex(&mut text[3..35], &self.context.trace_id().to_bytes());
-        put_hex(&mut text[36..52], &self.context.span_id().to_bytes());
-        put_hex(&mut text[53..], &[self.context.trace_flags().to_u8()]);
+        put_hex(&mut text[3..35], &self.0.context.trace_id().to_bytes());
+        put_hex(&mut text[36..52], &self.0.context.span_id().to_bytes());
+        put_hex(&mut text[53..], &[self.0.context.trace_flags().to_u8()]);
         text
     }
 
     /// The request itself is over.
     pub fn finish(self, span: Span) {
-        let remote = self.whole && self.parent != SpanId::INVALID;
-        let kind = if self.whole {
+        let remote = self.0.whole && self.0.parent != SpanId::INVALID;
+        let kind = if self.0.whole {
             SpanKind::Server
         } else {
             SpanKind::Internal
         };
         let data = self.data(
-            self.context.clone(),
-            (self.parent, remote),
+            self.0.context.clone(),
+            (self.0.parent, remote),
             kind,
             span,
             Vec::new(),
         );
-        self.traces.send(data);
+        self.0.traces.send(data);
     }
 
     /// A part of it is over.
@@ -223,29 +227,29 @@ impl Traced {
     /// A part of it is over that was done in `batch`.
     pub fn part_linked(&self, span: Span, batch: Option<&Traced>) {
         let context = self.inside();
-        let parent = (self.context.span_id(), false);
-        let links = batch.map(|batch| Link::with_context(batch.context.clone()));
+        let parent = (self.0.context.span_id(), false);
+        let links = batch.map(|batch| Link::with_context(batch.0.context.clone()));
         let links = links.into_iter().collect();
         let data = self.data(context, parent, SpanKind::Internal, span, links);
-        self.traces.send(data);
+        self.0.traces.send(data);
     }
 
     /// A place in this trace below this one, for one message of many.
     #[must_use]
     pub fn below(&self) -> Self {
-        Self {
-            traces: self.traces.clone(),
+        Self(Arc::new(Place {
+            traces: self.0.traces.clone(),
             context: self.inside(),
-            parent: self.context.span_id(),
+            parent: self.0.context.span_id(),
             whole: false,
-        }
+        }))
     }
 
     /// The place of a batch that holds requests such as this: a trace of its
     /// own, since it is a part of no single request.
     #[must_use]
     pub fn batch(&self) -> Self {
-        let ids = &self.traces.0.ids;
+        let ids = &self.0.traces.0.ids;
         let context = SpanContext::new(
             ids.new_trace_id(),
             ids.new_span_id(),
@@ -253,35 +257,35 @@ impl Traced {
             false,
             TraceState::default(),
         );
-        Self {
-            traces: self.traces.clone(),
+        Self(Arc::new(Place {
+            traces: self.0.traces.clone(),
             context,
             parent: SpanId::INVALID,
             whole: false,
-        }
+        }))
     }
 
     /// This batch of `requests` is over.
     pub fn batched<'a>(&self, span: Span, requests: impl Iterator<Item = &'a Traced>) {
-        let links = requests.map(|r| Link::with_context(r.context.clone()));
+        let links = requests.map(|r| Link::with_context(r.0.context.clone()));
         let data = self.data(
-            self.context.clone(),
+            self.0.context.clone(),
             (SpanId::INVALID, false),
             SpanKind::Internal,
             span,
             links.collect(),
         );
-        self.traces.send(data);
+        self.0.traces.send(data);
     }
 
     /// A new span of the same trace.
     fn inside(&self) -> SpanContext {
         SpanContext::new(
-            self.context.trace_id(),
-            self.traces.0.ids.new_span_id(),
-            self.context.trace_flags(),
+            self.0.context.trace_id(),
+            self.0.traces.0.ids.new_span_id(),
+            self.0.context.trace_flags(),
             false,
-            self.context.trace_state().clone(),
+            self.0.context.trace_state().clone(),
         )
     }
 
@@ -301,8 +305,8 @@ impl Traced {
             parent_span_is_remote: remote,
             span_kind: kind,
             name: span.name,
-            start_time: self.traces.time(span.start),
-            end_time: self.traces.time(span.end),
+            start_time: self.0.traces.time(span.start),
+            end_time: self.0.traces.time(span.end),
             attributes: span.attributes,
             dropped_attributes_count: 0,
             events: opentelemetry_sdk::trace::SpanEvents::default(),

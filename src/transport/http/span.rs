@@ -17,7 +17,7 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub(super) struct Passed {
     traced: Traced,
     /// What its span will say, where one is sent.
-    said: Option<Said>,
+    said: Option<Box<Said>>,
 }
 
 struct Said {
@@ -32,10 +32,12 @@ impl Passed {
         let traces = http.traces.as_ref()?;
         let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok());
         let traced = traces.request(header(&PARENT), header(&STATE));
-        let said = traced.is_sampled().then(|| Said {
-            method: request.method().clone(),
-            path: shown(request.uri().path()),
-            since: Instant::now(),
+        let said = traced.is_sampled().then(|| {
+            Box::new(Said {
+                method: request.method().clone(),
+                path: shown(request.uri().path()),
+                since: Instant::now(),
+            })
         });
         Some(Self { traced, said })
     }
