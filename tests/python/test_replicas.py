@@ -104,11 +104,15 @@ def test_replicas_that_differ_are_never_mixed(replicas, visit):
 
 def test_one_that_goes_leaves_the_other(replicas, visit):
     one, two, both = replicas
+    two.swap("linear", "v1.2.0", more=1)
     # What can't be reached is told on the console by the browser itself.
     page = visit(both, "#linear", clean=False)
-    expect(strip(page)).to_be_visible()
+    expect(strip(page)).to_contain_text("They do not serve the same.")
     shown = strip(page).get_by_role("button", pressed=True).inner_text()
-    (one if instance(one).startswith(shown) else two).stop()
+    gone, left = (one, two) if instance(one).startswith(shown) else (two, one)
+    gone.stop()
+    expect(page.get_by_text("Another replica answers now")).to_be_visible()
     expect(page.get_by_role("region", name="replicas answer here")).to_have_count(0)
+    expect(page.get_by_role("region", name="Proof")).to_contain_text(left.json("/models/linear")["sha256"])
     expect(page.get_by_text("ready: every model has proved itself")).to_be_visible()
     expect(page.get_by_text("was started again")).to_have_count(0)

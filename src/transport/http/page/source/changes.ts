@@ -4,6 +4,7 @@ import type { Card, Declared } from "./types";
 
 export type Change =
   | { kind: "restart"; at: number }
+  | { kind: "other"; at: number }
   | { kind: "new"; at: number; model: string; version: string }
   | { kind: "gone"; at: number; model: string; version: string }
   | { kind: "swap"; at: number; model: string; from: Card; to: Card; differences: string[] };

@@ -91,18 +91,20 @@ function turnTo(id: string): void {
   const again = follows(after, before);
   // Where it is in its place, the one before will not answer again; should it, it is heard anew.
   if (again) replicas.value = new Map([...replicas.value].filter(([other]) => other !== before.id));
-  say([...(again ? [{ kind: "restart" as const, at: Date.now() }] : []), ...compare(before.cards, after.cards)]);
+  say([{ kind: again ? ("restart" as const) : ("other" as const), at: Date.now() }, ...compare(before.cards, after.cards)]);
 }
 
-/** Looks that follow at once while no replica is known whole. */
+/** Looks that follow at once while of several replicas none is known whole. */
 const AT_FIRST = 20;
 
 async function look(): Promise<void> {
   // In another order each time: where replicas take turns, none is asked for the same thing again and again.
   const order = [lookAtCards, lookAtHealth, lookAtFigures].sort(() => Math.random() - 0.5);
-  await Promise.all(order.map((one) => one()));
-  if (!cards.value.length) for (let more = 0; more < AT_FIRST && !alive(replicas.value, Date.now()).length; more++) {
-    await Promise.all(order.sort(() => Math.random() - 0.5).map((one) => one()));
+  // What does not answer says nothing of what does: one replica may be gone, and another there.
+  await Promise.allSettled(order.map((one) => one()));
+  const isSplit = () => replicas.value.size > 1 && !alive(replicas.value, Date.now()).length;
+  for (let more = 0; more < AT_FIRST && isSplit(); more++) {
+    await Promise.allSettled(order.sort(() => Math.random() - 0.5).map((one) => one()));
   }
   batch(() => {
     const chosen = choose(replicas.value, current.value, Date.now());

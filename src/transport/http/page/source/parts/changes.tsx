@@ -4,6 +4,7 @@ import { changes, now } from "../watch";
 
 function words(change: Change) {
   if (change.kind === "restart") return <>The server was started again.</>;
+  if (change.kind === "other") return <>Another replica answers now; the one that was shown has gone.</>;
   if (change.kind === "new") {
     return (
       <>
