@@ -1,11 +1,12 @@
 //! The limit of the HTTP stack: modelship's own event loops with one axum
 //! route that gives the answer without a model.
 //!
-//! usage: bare ADDRESS [--answer FILE] [--content-type TYPE] [--grpc]
+//! usage: bare ADDRESS [--answer FILE] [--content-type TYPE] [--grpc] [--stock]
 //!
 //! `GET /predict/{n}` is answered as modelship answers it for its model of
 //! deliveries. Any POST is read whole and answered with the bytes of FILE;
-//! with `--grpc` as a message of gRPC. SIGTERM and SIGINT end it.
+//! with `--grpc` as a message of gRPC. With `--stock` by `axum::serve` on
+//! tokio's threads, as axum's own examples do. SIGTERM and SIGINT end it.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,6 +17,7 @@ use axum::{
     extract::{Path, Request},
     response::Response,
     routing::get,
+    serve::ListenerExt as _,
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
 use clap::{Arg, ArgAction, Command, value_parser};
@@ -42,6 +44,7 @@ fn main() -> anyhow::Result<()> {
                 .default_value("application/json"),
         )
         .arg(Arg::new("grpc").long("grpc").action(ArgAction::SetTrue))
+        .arg(Arg::new("stock").long("stock").action(ArgAction::SetTrue))
         .get_matches();
     let answer = match flags.get_one::<PathBuf>("answer") {
         Some(file) => std::fs::read(file).with_context(|| file.display().to_string())?,
@@ -57,24 +60,45 @@ fn main() -> anyhow::Result<()> {
         .route("/predict/{n}", get(predict))
         .fallback(move |request: Request| answer.clone().give(request));
     let address: &String = flags.get_one("address").context("no address")?;
+    if flags.get_flag("stock") {
+        return tokio::runtime::Runtime::new()?.block_on(serve_stock(address, router));
+    }
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
         .block_on(serve(address, router))
 }
 
-async fn serve(address: &str, router: Router) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address).await?;
-    // As many as modelship starts.
-    let count = std::thread::available_parallelism().map_or(1, usize::from);
+/// Until SIGTERM or SIGINT.
+fn stop() -> anyhow::Result<impl Future<Output = ()> + Send> {
     let mut terminate = unix::signal(unix::SignalKind::terminate())?;
     let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
-    let stop = async move {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
+    })
+}
+
+async fn serve_stock(address: &str, router: Router) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await?.tap_io(|socket| {
+        let _ = socket.set_nodelay(true);
+    });
+    let stop = stop()?;
+    // Connections that are kept open would hold it up.
+    tokio::select! {
+        served = axum::serve(listener, router).into_future() => served?,
+        () = stop => {}
+    }
+    Ok(())
+}
+
+async fn serve(address: &str, router: Router) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await?;
+    // As many as modelship starts.
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let stop = stop()?;
     let drain = Drain {
         pause: Duration::ZERO,
         timeout: Duration::from_secs(1),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from measure import Cell, Matrix
-from systems import ASYNC, BARE, ENGINE, MODELSHIP, PLAIN
+from systems import ASYNC, BARE, ENGINE, MODELSHIP, PLAIN, STOCK
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def of_matrix(matrix: Matrix) -> list[Figure]:
     def cell(workload: str, form: str, connections: int, system) -> Cell:
         return Cell(workload, form, connections, system.name)
 
-    ours, bare, peer, plain = (cell("linear", "get", 32, system) for system in (MODELSHIP, BARE, ASYNC, PLAIN))
+    systems = (MODELSHIP, BARE, STOCK, ASYNC, PLAIN)
+    ours, bare, stock, peer, plain = (cell("linear", "get", 32, system) for system in systems)
     alone, alone_bare = (cell("linear", "get", 1, system) for system in (MODELSHIP, BARE))
     found = [
         Figure(
@@ -66,6 +67,14 @@ def of_matrix(matrix: Matrix) -> list[Figure]:
             1.15,
             True,
             matrix.ratio(ours, bare, "server_cpu_us"),
+        ),
+        Figure(
+            "cpu_to_stock",
+            "the same, ratio to the route under axum::serve",
+            1.35,
+            1.15,
+            True,
+            matrix.ratio(ours, stock, "server_cpu_us"),
         ),
         Figure(
             "cpu_to_plain",

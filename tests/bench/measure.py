@@ -11,7 +11,7 @@ from pathlib import Path
 import systems
 import workloads
 from load import Asked, Refused, faults, run
-from systems import BARE, ENGINE, MODELSHIP, PEERS, PLAIN, SERVERS, Server, System
+from systems import BARE, ENGINE, MODELSHIP, PEERS, PLAIN, SERVERS, STOCK, Server, System
 from workloads import FORMS, Workload
 
 
@@ -109,16 +109,19 @@ class Matrix:
             compare = workloads.comparison(form, expected, system.is_peer)
             asked[form, system.name] = Asked(servers[system], request, body, (known,), compare)
             if system is MODELSHIP:
-                asked[form, BARE.name] = self.bare(form, asked[form, system.name], answer.headers, stack)
+                for bare in filter(lambda bare: serves(bare, workload, form), (BARE, STOCK)):
+                    asked[form, bare.name] = self.bare(bare, form, asked[form, system.name], answer.headers, stack)
 
-    def bare(self, form: str, like: Asked, headers: dict[str, str], stack: ExitStack) -> Asked:
+    def bare(self, system: System, form: str, like: Asked, headers: dict[str, str], stack: ExitStack) -> Asked:
         """The bare route, which gives the same answer to the same request."""
         arguments = ["--answer", str(like.answers[0])]
         if form == "grpc":
             arguments.append("--grpc")
         elif "content-type" in headers:
             arguments += ["--content-type", headers["content-type"]]
-        server = systems.bare(Path(f"{like.answers[0]}-bare.log"), *arguments)
+        if system is STOCK:
+            arguments.append("--stock")
+        server = systems.bare(Path(f"{like.answers[0]}-{system.name}.log"), *arguments)
         stack.callback(server.stop)
         server.wait()
         return Asked(server, like.request, like.body, like.answers, like.compare)
@@ -209,8 +212,8 @@ class Matrix:
 
 
 def serves(system: System, workload: Workload, form: str) -> bool:
-    """Whether `system` is asked in `form`: the peers have no protocol, and the plain one is there for one figure."""
-    if system is PLAIN:
+    """Whether `system` is asked in `form`: the peers have no protocol, and two are there for one figure."""
+    if system in (PLAIN, STOCK):
         return form == "get"
     return not system.is_peer or form in ("get", "rows") or (workload.name, form) == ("resnet50", "binary")
 

@@ -5,13 +5,15 @@ from html import escape
 import report
 from figures import of_limit
 from measure import Cell, Matrix
-from systems import ASYNC, BARE, MODELSHIP, PLAIN, SERVERS, THREADS
+from systems import ASYNC, BARE, MODELSHIP, PLAIN, SERVERS, STOCK, THREADS
 from workloads import WORKLOADS
 
 WIDTH, HEIGHT = 880, 560
-CLASSES = {BARE.name: "limit", MODELSHIP.name: "ours", ASYNC.name: "peer", THREADS.name: "other", PLAIN.name: "plain"}
+CLASSES = {BARE.name: "limit", STOCK.name: "stock", MODELSHIP.name: "ours"}
+CLASSES |= {ASYNC.name: "peer", THREADS.name: "other", PLAIN.name: "plain"}
 SHORT = {
     BARE.name: "bare axum",
+    STOCK.name: "axum::serve",
     MODELSHIP.name: "modelship",
     ASYNC.name: "FastAPI async",
     THREADS.name: "FastAPI threads",
@@ -20,9 +22,23 @@ SHORT = {
 
 # Plain rules rather than variables, which not every viewer of SVG knows.
 LIGHT = {"paper": "#ffffff", "ink": "#1f2328", "quiet": "#59636e", "line": "#d1d9e0"}
-LIGHT |= {"ours": "#0969da", "limit": "#8c959f", "peer": "#bc4c00", "other": "#d4a72c", "plain": "#8250df"}
+LIGHT |= {
+    "ours": "#0969da",
+    "limit": "#8c959f",
+    "peer": "#bc4c00",
+    "other": "#d4a72c",
+    "plain": "#8250df",
+    "stock": "#4d8f6f",
+}
 DARK = {"paper": "#0d1117", "ink": "#f0f6fc", "quiet": "#9198a1", "line": "#3d444d"}
-DARK |= {"ours": "#4493f8", "limit": "#6e7681", "peer": "#db6d28", "other": "#d29922", "plain": "#ab7df8"}
+DARK |= {
+    "ours": "#4493f8",
+    "limit": "#6e7681",
+    "peer": "#db6d28",
+    "other": "#d29922",
+    "plain": "#ab7df8",
+    "stock": "#57ab7f",
+}
 
 
 def style() -> str:

@@ -34,6 +34,7 @@ class System:
 
 
 BARE = System("bare", "bare axum route")
+STOCK = System("stock", "bare axum route under axum::serve")
 MODELSHIP = System("modelship", "modelship")
 ASYNC = System("fastapi-async", "FastAPI + onnxruntime, async", is_peer=True)
 THREADS = System("fastapi-threads", "FastAPI + onnxruntime, threads", is_peer=True)
@@ -41,7 +42,7 @@ PLAIN = System("fastapi-plain", "FastAPI + onnxruntime, async, plain uvicorn", i
 ENGINE = System("engine", "the engine's own loop")
 
 PEERS = (ASYNC, THREADS, PLAIN)
-SERVERS = (BARE, MODELSHIP, *PEERS)
+SERVERS = (BARE, STOCK, MODELSHIP, *PEERS)
 
 
 class ServerFailed(Exception):
@@ -116,7 +117,8 @@ def binary(name: str) -> Path:
 def bare(log: Path, *arguments: str) -> Server:
     """The bare route; `arguments` say what it answers to a POST."""
     port = free_port()
-    return start(BARE, [str(binary("bare")), f"127.0.0.1:{port}", *arguments], port, log)
+    system = STOCK if "--stock" in arguments else BARE
+    return start(system, [str(binary("bare")), f"127.0.0.1:{port}", *arguments], port, log)
 
 
 def modelship(log: Path, repository: Path, *arguments: str) -> Server:
