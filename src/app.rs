@@ -26,7 +26,7 @@ use crate::{
     transport::{
         doors::{Doors, Port},
         grpc,
-        http::{Context, Front, Http, router},
+        http::{Context, Direct, Front, Http, router},
         limits::Limits,
         memory::Budget,
         readiness::{Readiness, Stage},
@@ -146,9 +146,9 @@ pub async fn run_on(
         access_log: config.access_log,
         access_log_share: config.access_log_share,
     });
-    let router = router(http.clone()).merge(grpc);
+    let routes = Direct::new(http.clone(), router(http.clone()).merge(grpc));
     let front = |port| {
-        let doors = Doors::new(Arc::clone(&opened.rules), port, router.clone());
+        let doors = Doors::new(Arc::clone(&opened.rules), port, routes.clone());
         Front::new(http.clone(), doors)
     };
     let (management, port) = match config.doors.management {

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use smallvec::SmallVec;
+
 use super::{DType, Dim, Shape, Tensor};
 use crate::error::{Error, Result};
 
@@ -120,7 +122,7 @@ impl Signature {
     /// # Errors
     /// `Invalid`, with the input's name, what it got and what it takes.
     pub fn check(&self, inputs: &[Option<Tensor>]) -> Result<()> {
-        let mut symbols: Vec<(&str, &str, usize)> = Vec::new();
+        let mut symbols: SmallVec<[(&str, &str, usize); 4]> = SmallVec::new();
         for (spec, input) in self.inputs.iter().zip(inputs) {
             let Some(tensor) = input else {
                 if spec.optional {

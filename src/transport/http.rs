@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod body;
 mod carried;
+mod direct;
 mod docs;
 mod encoding;
 mod figures;
@@ -29,8 +30,8 @@ use axum::{
 use http::HeaderValue;
 
 use self::answer::Failure;
-pub use self::front::Front;
 use self::openapi::{Api, Operation, Schema};
+pub use self::{direct::Direct, front::Front};
 use super::{limits::Limits, memory::Budget, readiness::Readiness};
 use crate::{
     catalog::{Catalog, Control},

@@ -16,6 +16,27 @@ fn a_number_gives_the_documented_bytes() {
 }
 
 #[test]
+fn the_way_past_the_router_answers_as_the_router_does() {
+    let service = Service::start(&models(), &[("default-model", "linear")]);
+    // What is percent-encoded goes by the router.
+    for (plain, routed) in [
+        ("/predict/21", "/predict/%32%31"),
+        ("/predict/-", "/predict/%2d"),
+        ("/predict/1.2.3", "/predict/1.2%2e3"),
+    ] {
+        let (plain, routed) = (service.get(plain), service.get(routed));
+        assert_eq!(plain.status, routed.status);
+        assert_eq!(plain.body, routed.body);
+        let names = |headers: &http::HeaderMap| {
+            let mut names: Vec<_> = headers.keys().map(ToString::to_string).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&plain.headers), names(&routed.headers));
+    }
+}
+
+#[test]
 fn a_number_is_written_as_its_type_holds_it() {
     let service = Service::start(&models(), &[("default-model", "linear")]);
     for (given, shown) in [

@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use serde_json::value::RawValue;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     access::served,
     answer::{Failure, json, shown},
     body,
+    direct::Answering,
     path::{Segments, last_segment, refuse_query},
     rows::{Columns, write_row},
 };
@@ -49,11 +50,28 @@ pub(super) async fn get_default(
         .into());
     }
     let lease = http.catalog.lease_default()?;
-    let deadline = deadline(request.headers());
+    let asked = asked(&lease, &number, request.headers());
     // What waits for the model is kept small: it is allocated each time.
     drop(request);
-    let answer = predict_number(&lease, &number, deadline).await;
+    let answer = predict_number(&lease, asked).await;
     Ok(served(&http, &lease, answer))
+}
+
+/// The answer to `GET` of `uri`, where that is `/predict/{n}` and nothing has
+/// to be said of it.
+pub(super) fn direct(http: &Http, uri: &Uri, headers: &HeaderMap) -> Option<Answering> {
+    let number = uri.path().strip_prefix("/predict/")?;
+    let is_plain = |b: u8| b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    if number.is_empty() || !number.bytes().all(is_plain) || uri.query().is_some() {
+        return None;
+    }
+    let lease = http.catalog.lease_default().ok()?;
+    let asked = asked(&lease, number, headers);
+    let http = http.clone();
+    Some(Box::pin(async move {
+        let answer = predict_number(&lease, asked).await;
+        served(&http, &lease, answer)
+    }))
 }
 
 /// `/predict/{model}/{n}`.
@@ -64,9 +82,9 @@ pub(super) async fn get_named(
 ) -> Result<Response, Failure> {
     refuse_query(request.uri())?;
     let lease = http.catalog.lease(&model, None)?;
-    let deadline = deadline(request.headers());
+    let asked = asked(&lease, &number, request.headers());
     drop(request);
-    let answer = predict_number(&lease, &number, deadline).await;
+    let answer = predict_number(&lease, asked).await;
     Ok(served(&http, &lease, answer))
 }
 
@@ -109,14 +127,18 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Instant>> {
     Ok(Instant::now().checked_add(wait))
 }
 
-async fn predict_number(
-    lease: &Lease,
-    number: &str,
-    deadline: Result<Option<Instant>>,
-) -> Result<Response> {
+/// The number that a request brings, and when its answer stops being of use.
+type Asked = (Tensor, Option<Instant>);
+
+fn asked(lease: &Lease, number: &str, headers: &HeaderMap) -> Result<Asked> {
     let refused = |e| lease.refused(e);
-    let deadline = deadline.map_err(refused)?;
+    let deadline = deadline(headers).map_err(refused)?;
     let input = read_number(lease, number).map_err(refused)?;
+    Ok((input, deadline))
+}
+
+async fn predict_number(lease: &Lease, asked: Result<Asked>) -> Result<Response> {
+    let (input, deadline) = asked?;
     let request = scheduler::Request {
         inputs: vec![Some(input.clone())],
         deadline,

@@ -6,6 +6,8 @@ mod repository;
 mod request;
 mod response;
 
+pub(super) use self::infer::{direct, infer};
+
 use axum::{
     extract::State,
     response::Response,

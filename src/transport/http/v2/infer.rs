@@ -2,7 +2,7 @@
 
 use axum::{body::Body, extract::State, response::Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Uri};
 use serde_json::Value;
 
 use super::{
@@ -42,7 +42,18 @@ pub(super) async fn newest(
     body: Body,
 ) -> Result<Response, Failure> {
     let lease = http.catalog.lease(&model, None)?;
-    Ok(infer(&http, lease, &headers, body).await)
+    Ok(infer(http, lease, headers, body).await)
+}
+
+/// The newest version of the model that `uri` names, where it is the address
+/// of its inference and written plainly.
+pub(in super::super) fn direct(http: &Http, uri: &Uri) -> Option<Lease> {
+    let model = uri.path().strip_prefix("/v2/models/")?;
+    let model = model.strip_suffix("/infer")?;
+    if model.contains(['/', '%']) {
+        return None;
+    }
+    http.catalog.lease(model, None).ok()
 }
 
 /// Infers with the version named.
@@ -53,12 +64,18 @@ pub(super) async fn version(
     body: Body,
 ) -> Result<Response, Failure> {
     let lease = inference::lease(&http.catalog, &model, &version)?;
-    Ok(infer(&http, lease, &headers, body).await)
+    Ok(infer(http, lease, headers, body).await)
 }
 
-async fn infer(http: &Http, lease: Lease, headers: &HeaderMap, body: Body) -> Response {
-    let answered = answer(&lease, http, headers, body).await;
-    served(http, &lease, answered)
+/// Infers with the version of `lease`.
+pub(in super::super) async fn infer(
+    http: Http,
+    lease: Lease,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let answered = answer(&lease, &http, &headers, body).await;
+    served(&http, &lease, answered)
 }
 
 async fn answer(lease: &Lease, http: &Http, headers: &HeaderMap, body: Body) -> Result<Response> {
