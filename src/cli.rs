@@ -31,7 +31,7 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::PREFIX;
+use crate::{config::PREFIX, repository::plain};
 
 /// A command: its arguments, and what it does with them.
 type Entry = (fn() -> Command, fn(&ArgMatches) -> anyhow::Result<ExitCode>);
@@ -152,6 +152,8 @@ fn write_out(bytes: &[u8]) -> io::Result<()> {
 /// One line on standard error; a record of the log where that is JSON.
 fn report(message: &str) {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    // It may quote a stranger's file.
+    let message = plain(&message);
     if log::is_json() && tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!("{message}");
     } else {

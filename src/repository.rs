@@ -25,7 +25,7 @@ pub use self::{
     identity::{InvalidName, ModelId, check_name},
     manifest::{Manifest, ModelFile, TrainedRange},
     onnx::stamp,
-    problem::{Problem, plain},
+    problem::{Problem, plain, plain_json},
     read::{VerifiedModel, read, read_trusted},
     scan::{Candidate, MANIFEST, Scan, scan, scan_folder},
     version::{InvalidVersion, Version},

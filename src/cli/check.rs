@@ -13,7 +13,7 @@ use clap::{ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 use super::{Usage, flag, progress::Progress, scratch::Scratch};
 use crate::{
     engine::{self, OnnxRuntime},
-    repository::plain,
+    repository::{plain, plain_json},
     review::{
         Side,
         check::{Checked, Finding, Report, Request, Severity, check},
@@ -102,7 +102,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
 }
 
 fn json(report: &Report) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(report)? + "\n")
+    Ok(plain_json(&serde_json::to_string_pretty(report)?) + "\n")
 }
 
 /// One line for each finding and each model, and one for all.
@@ -210,10 +210,17 @@ fn annotations(report: &Report, models: &Path) -> String {
         );
     }
     for model in &report.models {
-        let _ = writeln!(out, "{}", line(model));
+        let _ = writeln!(out, "{}", inert(&line(model)));
     }
-    let _ = writeln!(out, "{}", summary(report));
+    let _ = writeln!(out, "{}", inert(&summary(report)));
     out
+}
+
+/// A line that is none of the runner's older commands, which it finds
+/// anywhere in a line: `##[error]`.
+/// <https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs>
+fn inert(line: &str) -> String {
+    line.replace("##[", "## [")
 }
 
 fn message(text: &str) -> String {

@@ -14,6 +14,7 @@ use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser, value_parser
 use super::{Usage, flag, progress::Progress, scratch::Scratch};
 use crate::{
     engine::{self, Engine, OnnxRuntime},
+    repository::plain_json,
     review::{
         self, Request, Side, diff,
         report::{FORM, Review, Verdict},
@@ -122,7 +123,7 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         (None, None) => None,
     };
     let text = match format {
-        "json" => serde_json::to_string_pretty(&review)? + "\n",
+        "json" => plain_json(&serde_json::to_string_pretty(&review)?) + "\n",
         "html" => review::html(&review),
         _ => review::markdown(&review, url.as_deref()),
     };

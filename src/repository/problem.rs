@@ -83,20 +83,52 @@ impl Problem {
     }
 }
 
-/// `text` with every character that a terminal would obey rather than show
-/// (controls, line breaks, changes of writing direction) as an escape.
+/// `text` with every character that a terminal would obey rather than show,
+/// or that nobody would see, as an escape.
 pub fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let obeyed = c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if obeyed {
+        if is_obeyed(c) {
             let _ = write!(out, "{}", c.escape_unicode());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// `json` with those characters as JSON's own escapes, line breaks between
+/// values left alone: the same values, and nothing that a terminal obeys.
+pub fn plain_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_obeyed(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Controls, line breaks, changes of writing direction, and what has neither
+/// width nor look.
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// `text` as it is quoted in a problem: not longer than a line can bear.
@@ -141,6 +173,15 @@ mod tests {
             text.contains("\\u{1b}[31m") && text.contains("\\u{202e}"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn json_has_nothing_to_obey_and_the_same_values() {
+        let text = "a\u{9b}31m\u{202e}b\u{e0041}\n\u{7f}\"é";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let plain = plain_json(&json);
+        assert!(plain.chars().all(|c| c == '\n' || !is_obeyed(c)), "{plain}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&plain).unwrap(), [text]);
     }
 
     #[test]

@@ -13,8 +13,12 @@ pub(super) use self::sections::{case_counts, change, memory, outcome};
 use super::report::{ModelReview, Note, Review, Verdict};
 use crate::repository::plain;
 
-/// A comment on GitHub holds 65,536 characters; more than this is cut.
-const MOST: usize = 60_000;
+/// A comment on GitHub holds 65,536 characters; more than these bytes are
+/// cut, with some room for what comes last.
+const MOST: usize = 56_000;
+
+/// The most characters of one text.
+const LONGEST: usize = 600;
 
 /// The review as Markdown. `plots` is where the plots lie that
 /// [`super::html::plots`] gives, as a path or URL; without it they are drawn
@@ -39,50 +43,41 @@ pub fn markdown(review: &Review, plots: Option<&str>) -> String {
     let mut cut = 0;
     for (index, model) in review.models.iter().enumerate() {
         let section = section(model, index, plots);
-        if out.len() + section.len() > MOST {
-            cut += 1;
-            let _ = writeln!(
-                out,
-                "### {} {}\n",
-                sign(model.verdict),
-                text(&model.headline)
-            );
-        } else {
+        if out.len() + section.len() <= MOST {
             out += &section;
+            continue;
         }
-        if out.len() > MOST {
-            break;
+        cut += 1;
+        let heading = heading(model);
+        if out.len() + heading.len() <= MOST {
+            out += &heading;
         }
     }
     if cut > 0 {
         let _ = writeln!(out, "_{cut} models are shown in full on the page only._\n");
     }
-    if !review.unchanged.is_empty() {
-        let names: Vec<String> = review
-            .unchanged
-            .iter()
-            .take(50)
-            .map(|name| code(name))
-            .collect();
-        let more = review.unchanged.len().saturating_sub(names.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        let _ = writeln!(out, "Unchanged: {}{more}", names.join(", "));
-    }
+    unchanged(&mut out, &review.unchanged);
     out
 }
 
+fn heading(model: &ModelReview) -> String {
+    format!("### {} {}\n\n", sign(model.verdict), text(&model.headline))
+}
+
+fn unchanged(out: &mut String, all: &[String]) {
+    if all.is_empty() {
+        return;
+    }
+    let names: Vec<String> = all.iter().take(20).map(|name| code(name)).collect();
+    let more = match all.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let _ = writeln!(out, "Unchanged: {}{more}", names.join(", "));
+}
+
 fn section(model: &ModelReview, index: usize, plots: Option<&str>) -> String {
-    let mut out = String::new();
-    let _ = writeln!(
-        out,
-        "### {} {}\n",
-        sign(model.verdict),
-        text(&model.headline)
-    );
+    let mut out = heading(model);
     notes(&mut out, &model.notes);
     sections::facts(&mut out, model);
     predictions::predictions(&mut out, model, index, plots);
@@ -95,7 +90,12 @@ fn section(model: &ModelReview, index: usize, plots: Option<&str>) -> String {
 }
 
 fn notes(out: &mut String, notes: &[Note]) {
-    for note in notes {
+    let most = out.len() + MOST / 4;
+    for (n, note) in notes.iter().enumerate() {
+        if out.len() > most {
+            let _ = writeln!(out, "\n_and {} more_", notes.len() - n);
+            break;
+        }
         let remedy = if note.remedy.is_empty() {
             String::new()
         } else {
@@ -120,7 +120,7 @@ pub(super) fn sign(verdict: Verdict) -> &'static str {
 /// `own` as plain text in Markdown: nothing in it is a heading, a link, an
 /// image, HTML, a mention, or a reference. It must not start a line.
 pub(super) fn text(own: &str) -> String {
-    let own = plain(own);
+    let own = cut(plain(own), LONGEST);
     let mut out = String::with_capacity(own.len() + 16);
     for (at, c) in own.char_indices() {
         let rest = &own[at..];
@@ -130,6 +130,7 @@ pub(super) fn text(own: &str) -> String {
             '@' => out.push_str("@<!-- -->"),
             '#' => out.push_str("#<!-- -->"),
             ':' if rest.starts_with("://") => out.push_str(":<!-- -->"),
+            '-' if own[..at].to_ascii_lowercase().ends_with("gh") => out.push_str("<!-- -->-"),
             '.' if own[..at].to_ascii_lowercase().ends_with("www") => out.push_str("<!-- -->."),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
@@ -144,13 +145,17 @@ pub(super) fn text(own: &str) -> String {
     out
 }
 
-/// `own` as a code span, in which nothing has a meaning.
-pub(super) fn code(own: &str) -> String {
-    let own = plain(own);
-    let own = match own.char_indices().nth(200) {
+/// `own`, or its first `most` characters.
+fn cut(own: String, most: usize) -> String {
+    match own.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &own[..end]),
         None => own,
-    };
+    }
+}
+
+/// `own` as a code span, in which nothing has a meaning.
+pub(super) fn code(own: &str) -> String {
+    let own = cut(plain(own), 200);
     if own.trim().is_empty() {
         return "–".to_owned();
     }
@@ -177,7 +182,7 @@ mod tests {
         assert_eq!(text("<img src=x onerror=y>"), "&lt;img src=x onerror=y&gt;");
         assert_eq!(text("@octocat #1"), "@<!-- -->octocat #<!-- -->1");
         assert_eq!(text("[a](http://b)"), "\\[a\\](http:<!-- -->//b)");
-        assert_eq!(text("www.b.c"), "www<!-- -->.b.c");
+        assert_eq!(text("www.b.c GH-1"), "www<!-- -->.b.c GH<!-- -->-1");
         assert_eq!(
             text("a\n# b\u{1b}[31m"),
             "a\\\\u{a}#<!-- --> b\\\\u{1b}\\[31m"

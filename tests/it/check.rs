@@ -371,38 +371,6 @@ fn findings_come_as_json_and_as_annotations() {
     );
 }
 
-#[test]
-fn hostile_names_stay_text() {
-    let checkout = Checkout::with_line();
-    for name in [
-        "\u{1b}[31mred",
-        "a\n::error file=x::owned",
-        "<img src=x>",
-        "$(touch owned)",
-        "`touch owned`",
-    ] {
-        checkout.put(&format!("models/line/{name}.bin"), "x");
-    }
-    for format in ["text", "json", "github"] {
-        let ended = checkout.run(&["check", "--format", format]);
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(
-            !ended.out.chars().any(|c| c.is_control() && c != '\n'),
-            "{:?}",
-            ended.out
-        );
-        assert!(
-            !ended
-                .out
-                .lines()
-                .any(|line| line.starts_with("::error file=x")),
-            "{}",
-            ended.out
-        );
-    }
-    assert!(!checkout.path().join("owned").exists());
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 

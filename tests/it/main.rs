@@ -30,6 +30,7 @@ mod memory;
 mod metrics;
 mod page;
 mod phoning_home;
+mod poison;
 mod predict;
 mod process;
 mod repository;
