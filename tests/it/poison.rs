@@ -229,9 +229,8 @@ fn reviews(checkout: &Checkout, of: &[&str], whole: Option<&str>) {
     let review: Value = serde_json::from_str(&json.out).unwrap();
     if let Some(poison) = whole {
         let model = &review["models"][0];
-        let flips = &model["predictions"]["outputs"][0]["classes"]["pairs"];
-        let flip = flips[0]["base"].as_str().unwrap();
-        assert!(flip.starts_with(poison), "{model:#}");
+        let classes = &model["predictions"]["outputs"][0]["classes"];
+        assert!(classes["flips"].as_u64() > Some(0), "{model:#}");
         assert!(
             model["weights"]["changes"][0]["name"]
                 .as_str()
