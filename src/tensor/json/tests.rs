@@ -223,6 +223,40 @@ fn special_floats_are_strings_both_ways() {
 
 /// Decimals at, just below and just above the middle between every two halves.
 #[test]
+fn many_elements_are_written_as_each_alone() {
+    fn check<T: Element>(elements: &[T]) {
+        for count in [0, 1, 15, 16, 17, 31, 32, 33, elements.len()] {
+            let alone = |e: &T| {
+                let one = written(&Tensor::new([1], vec![*e]).unwrap());
+                one.trim_matches(['[', ']']).to_owned()
+            };
+            let each: Vec<String> = elements[..count].iter().map(alone).collect();
+            let whole = Tensor::new([count], elements[..count].to_vec()).unwrap();
+            assert_eq!(written(&whole), format!("[{}]", each.join(",")));
+        }
+    }
+    let doubles = (0..500).flat_map(|i| {
+        let turned = f64::from_bits(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(i));
+        let longest = -2.225_073_858_507_201_4e-308;
+        [turned, f64::from(i as u32), -0.0, f64::INFINITY, longest]
+    });
+    let doubles: Vec<f64> = doubles.collect();
+    check(&doubles);
+    check::<f32>(&doubles.iter().map(|d| *d as f32).collect::<Vec<_>>());
+    check::<i64>(
+        &doubles
+            .iter()
+            .map(|d| d.to_bits() as i64)
+            .collect::<Vec<_>>(),
+    );
+    check::<u8>(&(0..=255).collect::<Vec<_>>());
+    assert_eq!(
+        written(&Tensor::new([2], vec![-0.0, 1e30]).unwrap()),
+        "[-0.0,1e+30]"
+    );
+}
+
+#[test]
 fn halves_round_once() {
     fn check<T: Element>(from_bits: impl Fn(u16) -> T, to_f64: impl Fn(T) -> f64, last: u16) {
         for bits in 0..last {

@@ -11,9 +11,14 @@ use crate::tensor::{DType, Element, Tensor};
 pub fn write_data(tensor: &Tensor, out: &mut Vec<u8>) {
     out.push(b'[');
     match tensor.dtype() {
-        DType::Bool => list::<u8>(tensor, out, 6, |flag, out| {
-            out.extend_from_slice(if flag == 0 { b"false" } else { b"true" });
-        }),
+        DType::Bool => list::<u8, ()>(
+            tensor,
+            out,
+            6,
+            |flag, ()| {
+                if flag == 0 { b"false" } else { b"true" }
+            },
+        ),
         DType::U8 => integers::<u8>(tensor, out),
         DType::U16 => integers::<u16>(tensor, out),
         DType::U32 => integers::<u32>(tensor, out),
@@ -22,16 +27,16 @@ pub fn write_data(tensor: &Tensor, out: &mut Vec<u8>) {
         DType::I16 => integers::<i16>(tensor, out),
         DType::I32 => integers::<i32>(tensor, out),
         DType::I64 => integers::<i64>(tensor, out),
-        DType::F16 => list::<f16>(tensor, out, 9, |half, out| {
+        DType::F16 => list::<f16, _>(tensor, out, 9, |half, buffer| {
             let is_same = |value| narrow_f16(value) == half.to_bits();
-            double(shortest(half.to_f64(), is_same), out);
+            double(shortest(half.to_f64(), is_same), buffer)
         }),
-        DType::BF16 => list::<bf16>(tensor, out, 9, |half, out| {
+        DType::BF16 => list::<bf16, _>(tensor, out, 9, |half, buffer| {
             let is_same = |value| narrow_bf16(value) == half.to_bits();
-            double(shortest(half.to_f64(), is_same), out);
+            double(shortest(half.to_f64(), is_same), buffer)
         }),
-        DType::F32 => list::<f32>(tensor, out, 13, single),
-        DType::F64 => list::<f64>(tensor, out, 21, double),
+        DType::F32 => list::<f32, _>(tensor, out, 13, single),
+        DType::F64 => list::<f64, _>(tensor, out, 21, double),
         DType::Bytes => {
             for (index, text) in tensor.strings().unwrap_or_default().iter().enumerate() {
                 if index > 0 {
@@ -45,41 +50,106 @@ pub fn write_data(tensor: &Tensor, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-/// Appends every element of `tensor`, each of about `width` characters.
-fn list<T: Element>(
+/// How many elements are put into words before the first of them is copied: a
+/// processor that reads again what it has just written, in pieces of another
+/// size, waits until all of it has reached the cache.
+const AT_ONCE: usize = 16;
+
+/// The most characters of an element, with the comma after it.
+const LONGEST: usize = 25;
+
+/// Appends every element of `tensor`, each of about `width` characters, with
+/// commas between them. `text` puts one into words, in a buffer of its own.
+fn list<T: Element, B: Default>(
     tensor: &Tensor,
     out: &mut Vec<u8>,
     width: usize,
-    write: impl Fn(T, &mut Vec<u8>),
+    text: impl for<'b> Fn(T, &'b mut B) -> &'b [u8],
 ) {
     let elements = tensor.elements::<T>().unwrap_or_default();
     out.reserve(elements.len() * width);
-    for (index, &element) in elements.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
+    let mut gathered = Gathered {
+        block: [0; BLOCK],
+        size: 0,
+        out,
+    };
+    let mut buffers: [B; AT_ONCE] = std::array::from_fn(|_| B::default());
+    for few in elements.chunks(AT_ONCE) {
+        let mut texts = [&b""[..]; AT_ONCE];
+        for ((text_of, buffer), &element) in texts.iter_mut().zip(&mut buffers).zip(few) {
+            *text_of = text(element, buffer);
         }
-        write(element, out);
+        gathered.make_room();
+        for text in &texts[..few.len()] {
+            // Many readers take "-0" for an integer, which has no sign to keep.
+            let short = text.strip_suffix(b".0").filter(|short| *short != b"-0");
+            gathered.put(short.unwrap_or(text));
+        }
+    }
+    gathered.flush();
+    if !elements.is_empty() {
+        // The comma after the last.
+        out.pop();
+    }
+}
+
+/// The size of a block.
+const BLOCK: usize = 1024;
+
+/// Text on its way to `out`, block by block: to extend a vector by a few bytes
+/// costs more than the bytes.
+struct Gathered<'o> {
+    block: [u8; BLOCK],
+    size: usize,
+    out: &'o mut Vec<u8>,
+}
+
+impl Gathered<'_> {
+    /// Makes room for [`AT_ONCE`] elements.
+    #[inline]
+    fn make_room(&mut self) {
+        if self.size + AT_ONCE * LONGEST > BLOCK {
+            self.flush();
+        }
+    }
+
+    /// Adds `text` and a comma.
+    #[inline]
+    fn put(&mut self, text: &[u8]) {
+        let end = self.size + text.len();
+        let to = &mut self.block[self.size..end];
+        match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            // Most floats: two words that overlap, and no call.
+            (Some(first), Some(last)) if text.len() <= 16 => {
+                to[..8].copy_from_slice(first);
+                to[text.len() - 8..].copy_from_slice(last);
+            }
+            _ => to.copy_from_slice(text),
+        }
+        self.block[end] = b',';
+        self.size = end + 1;
+    }
+
+    fn flush(&mut self) {
+        self.out.extend_from_slice(&self.block[..self.size]);
+        self.size = 0;
     }
 }
 
 fn integers<T: Element + itoa::Integer>(tensor: &Tensor, out: &mut Vec<u8>) {
-    list::<T>(tensor, out, 2 + 2 * size_of::<T>(), |value, out| {
-        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    list::<T, itoa::Buffer>(tensor, out, 2 + 2 * size_of::<T>(), |value, buffer| {
+        buffer.format(value).as_bytes()
     });
 }
 
 macro_rules! floats {
     ($($name:ident, $type:ty;)+) => {
         $(#[inline]
-        fn $name(value: $type, out: &mut Vec<u8>) {
+        fn $name(value: $type, buffer: &mut zmij::Buffer) -> &[u8] {
             if !value.is_finite() {
-                return special(f64::from(value), out);
+                return special(f64::from(value));
             }
-            let mut buffer = zmij::Buffer::new();
-            let text = buffer.format_finite(value);
-            // Many readers take "-0" for an integer, which has no sign to keep.
-            let short = text.strip_suffix(".0").filter(|short| *short != "-0");
-            out.extend_from_slice(short.unwrap_or(text).as_bytes());
+            buffer.format_finite(value).as_bytes()
         })+
     };
 }
@@ -98,18 +168,18 @@ pub fn write_special(tensor: &Tensor, index: usize, out: &mut Vec<u8>) {
         DType::F32 => at::<f32>(tensor, index),
         _ => at::<f64>(tensor, index),
     };
-    special(value, out);
+    out.extend_from_slice(special(value));
 }
 
 #[cold]
-fn special(value: f64, out: &mut Vec<u8>) {
-    out.extend_from_slice(if value.is_nan() {
+fn special(value: f64) -> &'static [u8] {
+    if value.is_nan() {
         b"\"NaN\""
     } else if value > 0.0 {
         b"\"Infinity\""
     } else {
         b"\"-Infinity\""
-    });
+    }
 }
 
 fn narrow_f16(value: f64) -> u16 {
