@@ -12,6 +12,7 @@ pub mod http;
 mod inference;
 pub mod limits;
 pub mod memory;
+mod off_loop;
 pub mod readiness;
 pub mod serve;
 pub mod status;

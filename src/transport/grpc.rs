@@ -19,7 +19,7 @@ use tonic::codec::CompressionEncoding::Gzip;
 
 pub(super) use self::reply::refused;
 use self::{proto::grpc_inference_service_server::GrpcInferenceServiceServer, service::Inference};
-use super::{limits::Limits, memory::Budget, readiness::Readiness};
+use super::{limits::Limits, memory::Budget, off_loop::LARGE, readiness::Readiness};
 use crate::{
     catalog::{Catalog, Control},
     error::{Error, Result},
@@ -64,7 +64,8 @@ pub fn router(context: Context) -> Result<Router, tonic_reflection::server::Erro
     let limit = context.limits.body;
     let inference = GrpcInferenceServiceServer::new(Inference(Arc::clone(&context)))
         .accept_compressed(Gzip)
-        .max_decoding_message_size(limit);
+        // These hold names and flags; what is compressed is expanded on the loop.
+        .max_decoding_message_size(limit.min(LARGE));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)

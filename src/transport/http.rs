@@ -150,7 +150,13 @@ pub fn check_compressed(encoding: &str, body: &[u8], limit: usize) -> Result<usi
     };
     match encoding::Encoding::of(&headers)? {
         None => Ok(body.len()),
-        Some(encoding) => encoding.decode(body, limits).map(|body| body.len()),
+        Some(encoding) => {
+            let body = bytes::Bytes::copy_from_slice(body);
+            encoding
+                .expansion(body, limits)
+                .at_once()
+                .map(|body| body.len())
+        }
     }
 }
 

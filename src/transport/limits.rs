@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::Error;
+
 /// Limits on what a caller may send.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -9,4 +11,15 @@ pub struct Limits {
     pub body: usize,
     /// The longest that a body may take to arrive.
     pub body_timeout: Duration,
+}
+
+impl Limits {
+    /// The error of a body or a message beyond the limit.
+    pub(super) fn too_large(self, what: &str) -> Error {
+        Error::too_large(format!(
+            "the {what} is larger than the {} bytes that are taken; the setting max-body-size \
+             raises it",
+            self.body
+        ))
+    }
 }

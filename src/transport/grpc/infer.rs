@@ -41,7 +41,7 @@ pub(super) async fn infer(
         let mut memory = messages.reserved();
         let answered = answer(&context, request, deadline, came).await?;
         memory.take(answered.raw.iter().map(Bytes::len).sum())?;
-        let response = reply::one(answered, messages.is_gzip())?;
+        let response = reply::one(answered, messages.is_gzip()).await?;
         Ok(memory.kept_until_sent(response))
     };
     answered.await.unwrap_or_else(reply::refused)

@@ -15,8 +15,16 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::Frame;
 use prost::Message;
 
-use super::{infer::Answered, refusal, wire::PREFIX};
-use crate::error::{Error, Result};
+use super::{
+    infer::Answered,
+    proto::{ModelInferResponse, ModelStreamInferResponse},
+    refusal,
+    wire::PREFIX,
+};
+use crate::{
+    error::{Error, Result},
+    transport::off_loop::off_loop,
+};
 
 /// Answers up to this size are sent in one piece: copying them costs less than
 /// a frame of its own for each tensor.
@@ -32,8 +40,8 @@ const INFER_RESPONSE: u32 = 2;
 ///
 /// # Errors
 /// Where the answer is larger than gRPC can say.
-pub(super) fn one(answered: Answered, is_gzip: bool) -> Result<Response> {
-    let parts = framed(message(answered), is_gzip)?;
+pub(super) async fn one(answered: Answered, is_gzip: bool) -> Result<Response> {
+    let parts = framed(message(answered), is_gzip).await?;
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     Ok(response(
@@ -119,17 +127,8 @@ fn field(out: &mut BytesMut, number: u32, size: usize) {
 ///
 /// # Errors
 /// Where the message is larger than gRPC can say.
-pub(super) fn streamed(answered: Result<Answered>, is_gzip: bool) -> Result<Vec<Bytes>> {
-    let mut parts = match answered {
-        Ok(answered) => message(answered),
-        Err(error) => {
-            let message = super::proto::ModelStreamInferResponse {
-                error_message: error.public_message().to_owned(),
-                infer_response: None,
-            };
-            return framed(vec![message.encode_to_vec().into()], is_gzip);
-        }
-    };
+pub(super) async fn streamed(answered: Answered, is_gzip: bool) -> Result<Vec<Bytes>> {
+    let mut parts = message(answered);
     let mut head = BytesMut::new();
     field(
         &mut head,
@@ -137,25 +136,41 @@ pub(super) fn streamed(answered: Result<Answered>, is_gzip: bool) -> Result<Vec<
         parts.iter().map(Bytes::len).sum(),
     );
     parts.insert(0, head.freeze());
-    framed(parts, is_gzip)
+    framed(parts, is_gzip).await
+}
+
+/// The message of a stream that says why the request `id` failed.
+///
+/// # Errors
+/// Never in fact: it is small.
+pub(super) fn failed(error: &Error, id: String) -> Result<Vec<Bytes>> {
+    let message = ModelStreamInferResponse {
+        error_message: error.public_message().to_owned(),
+        // Clients find by it which of their requests it was.
+        infer_response: (!id.is_empty()).then(|| ModelInferResponse {
+            id,
+            ..ModelInferResponse::default()
+        }),
+    };
+    prefixed(vec![message.encode_to_vec().into()], false)
 }
 
 /// `parts` as one message, with its prefix before it.
-fn framed(mut parts: Vec<Bytes>, is_gzip: bool) -> Result<Vec<Bytes>> {
-    if is_gzip {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let written = parts
-            .iter()
-            .try_for_each(|part| encoder.write_all(part))
-            .and_then(|()| encoder.finish())
-            .map_err(|e| Error::internal(format!("an answer could not be compressed: {e}")))?;
-        parts = vec![written.into()];
+async fn framed(parts: Vec<Bytes>, is_gzip: bool) -> Result<Vec<Bytes>> {
+    if !is_gzip {
+        return prefixed(parts, false);
     }
+    let size = parts.iter().map(Bytes::len).sum();
+    let compressed = off_loop(size, move || gzip(&parts)).await?;
+    prefixed(vec![compressed], true)
+}
+
+fn prefixed(mut parts: Vec<Bytes>, is_compressed: bool) -> Result<Vec<Bytes>> {
     let size = parts.iter().map(Bytes::len).sum::<usize>();
     let size = u32::try_from(size)
         .map_err(|_| Error::unsupported("the answer is larger than gRPC's 4 GiB"))?;
     let mut prefix = BytesMut::with_capacity(PREFIX);
-    prefix.put_u8(u8::from(is_gzip));
+    prefix.put_u8(u8::from(is_compressed));
     prefix.put_u32(size);
     match parts.as_mut_slice() {
         [only] if only.len() < SMALL => {
@@ -167,6 +182,17 @@ fn framed(mut parts: Vec<Bytes>, is_gzip: bool) -> Result<Vec<Bytes>> {
             Ok(parts)
         }
     }
+}
+
+/// `parts` as one, compressed.
+fn gzip(parts: &[Bytes]) -> Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    parts
+        .iter()
+        .try_for_each(|part| encoder.write_all(part))
+        .and_then(|()| encoder.finish())
+        .map(Bytes::from)
+        .map_err(|e| Error::internal(format!("an answer could not be compressed: {e}")))
 }
 
 /// A body that is there.
@@ -197,7 +223,6 @@ impl http_body::Body for Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::grpc::proto::{ModelInferResponse, ModelStreamInferResponse};
 
     fn answered(raw: Vec<Bytes>) -> Answered {
         Answered {
@@ -209,8 +234,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn raw_tensors_are_fields_of_the_message() {
+    #[tokio::test]
+    async fn raw_tensors_are_fields_of_the_message() {
         for size in [0, 1, 200, SMALL, 100_000] {
             let raw = vec![Bytes::from(vec![1; size]), Bytes::from_static(b"ab")];
             let whole = message(answered(raw.clone())).concat();
@@ -220,7 +245,10 @@ mod tests {
                 ("7", raw.clone())
             );
 
-            let parts = streamed(Ok(answered(raw.clone())), false).unwrap().concat();
+            let parts = streamed(answered(raw.clone()), false)
+                .await
+                .unwrap()
+                .concat();
             assert_eq!(parts[0], 0);
             let back = ModelStreamInferResponse::decode(&parts[PREFIX..]).unwrap();
             assert_eq!(back.infer_response.unwrap().raw_output_contents, raw);

@@ -22,12 +22,12 @@ use tokio::{
 use super::{
     Context,
     infer::{Answered, answer},
-    proto::infer_parameter::ParameterChoice,
+    proto::{ModelInferRequest, infer_parameter::ParameterChoice},
     reply,
     wire::{self, Messages},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     scheduler::client,
     telemetry::trace::{self, Span, Traced},
     transport::{readiness::Stage, status},
@@ -59,7 +59,6 @@ pub(super) async fn infer(
         runs,
         current: None,
         parts: VecDeque::new(),
-        is_gzip,
         is_over: false,
         reading: reading.abort_handle(),
     };
@@ -68,7 +67,7 @@ pub(super) async fn infer(
 
 /// A request that runs; dropping it takes it back.
 enum Run {
-    Request(Aborting<Result<Answered>>),
+    Request(Aborting<Result<Vec<Bytes>>>),
     /// The stream ends here, for this reason.
     End(Error),
 }
@@ -84,7 +83,7 @@ async fn read(
     loop {
         let next = tokio::select! {
             biased;
-            next = messages.next() => next,
+            next = messages.next::<ModelInferRequest>() => next,
             () = drained(&context) => Err(Error::unavailable(
                 "the server is shutting down, and the stream was idle: open another",
             )),
@@ -97,6 +96,7 @@ async fn read(
             }
             Ok(Some(request)) => {
                 let context = Arc::clone(&context);
+                let id = request.id.clone();
                 let memory = messages.reserved();
                 // How long a stream waits for its next message is its caller's affair.
                 let came = Instant::now();
@@ -107,7 +107,10 @@ async fn read(
                 };
                 let run = client::working_for(client::current(), run);
                 let traced = traced.as_ref().map(Traced::below);
-                Run::Request(Aborting(tokio::spawn(message(traced, run))))
+                let is_gzip = messages.is_gzip();
+                Run::Request(Aborting(tokio::spawn(async move {
+                    written(message(traced, run).await, id, is_gzip).await
+                })))
             }
         };
         if running.send(run).await.is_err() {
@@ -151,9 +154,8 @@ impl<T> Drop for Aborting<T> {
 /// The answers, in the order of the requests.
 struct Answers {
     runs: mpsc::Receiver<Run>,
-    current: Option<Aborting<Result<Answered>>>,
+    current: Option<Aborting<Result<Vec<Bytes>>>>,
     parts: VecDeque<Bytes>,
-    is_gzip: bool,
     is_over: bool,
     reading: AbortHandle,
 }
@@ -174,15 +176,11 @@ impl Answers {
             if let Some(current) = &mut self.current {
                 let joined = ready!(Pin::new(&mut current.0).poll(cx));
                 self.current = None;
-                let answered = joined
-                    .unwrap_or_else(|e| Err(Error::internal(format!("a request of a stream: {e}"))))
-                    .map(last);
-                if let Err(error) = &answered
-                    && error.kind() == crate::error::Kind::Internal
-                {
-                    tracing::error!("{error}");
-                }
-                self.parts = reply::streamed(answered, self.is_gzip)?.into();
+                let parts = joined.unwrap_or_else(|e| {
+                    let error = Error::internal(format!("a request of a stream: {e}"));
+                    failed(&error, String::new())
+                });
+                self.parts = parts?.into();
                 continue;
             }
             match ready!(self.runs.poll_recv(cx)) {
@@ -192,6 +190,21 @@ impl Answers {
             }
         }
     }
+}
+
+/// The message that says what became of the request `id`.
+async fn written(answered: Result<Answered>, id: String, is_gzip: bool) -> Result<Vec<Bytes>> {
+    match answered {
+        Ok(answered) => reply::streamed(last(answered), is_gzip).await,
+        Err(error) => failed(&error, id),
+    }
+}
+
+fn failed(error: &Error, id: String) -> Result<Vec<Bytes>> {
+    if error.kind() == Kind::Internal {
+        tracing::error!("{error}");
+    }
+    reply::failed(error, id)
 }
 
 /// Says that no other answer to this request follows, which clients of streams

@@ -2,13 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    io::Read,
+    io::Cursor,
     time::{Duration, Instant},
 };
 
 use axum::body::Body;
 use bytes::{Buf, Bytes};
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use prost::Message;
@@ -19,6 +19,7 @@ use crate::{
     transport::{
         limits::Limits,
         memory::{self, Reserved},
+        off_loop::Expansion,
     },
 };
 
@@ -104,7 +105,7 @@ impl Messages {
         let is_compressed = self.frames.get_u8();
         let length = usize::try_from(self.frames.get_u32()).unwrap_or(usize::MAX);
         if length > self.limits.body {
-            return Err(too_large(self.limits));
+            return Err(self.limits.too_large("message"));
         }
         self.memory.take(length * (1 + memory::BINARY))?;
         if !self.fill(length).await? {
@@ -117,8 +118,9 @@ impl Messages {
             }
             1 if self.is_gzip => {
                 let compressed = self.frames.copy_to_bytes(length);
-                let message = gunzip(&compressed, self.limits)?;
-                self.memory.take(message.len() * (1 + memory::BINARY))?;
+                let expansion = gunzip(compressed, self.limits);
+                let times = 1 + memory::BINARY;
+                let message = expansion.whole(&mut self.memory, times).await?;
                 M::decode(message).map_err(|e| undecodable(&e))
             }
             _ => Err(Error::invalid(
@@ -163,24 +165,11 @@ fn undecodable(error: &prost::DecodeError) -> Error {
     ))
 }
 
-fn gunzip(compressed: &[u8], limits: Limits) -> Result<Bytes> {
-    let mut message = Vec::new();
-    MultiGzDecoder::new(compressed)
-        .take(limits.body as u64 + 1)
-        .read_to_end(&mut message)
-        .map_err(|e| Error::invalid(format!("a message is not gzip: {e}")))?;
-    if message.len() > limits.body {
-        return Err(too_large(limits));
-    }
-    Ok(message.into())
-}
-
-fn too_large(limits: Limits) -> Error {
-    Error::too_large(format!(
-        "the message is larger than the {} bytes that are taken; the setting max-body-size \
-         raises it",
-        limits.body
-    ))
+/// The way from `compressed` to the message that it holds.
+fn gunzip(compressed: Bytes, limits: Limits) -> Expansion {
+    let size = compressed.len();
+    let source = MultiGzDecoder::new(Cursor::new(compressed));
+    Expansion::new(Box::new(source), size, limits, "message")
 }
 
 /// Pieces of a body, read as one. What is copied out of it is aligned for

@@ -9,10 +9,6 @@ use crate::{
     transport::{limits::Limits, memory::Reserved},
 };
 
-/// A body from this size on is read and written away from the event loop, which
-/// others wait for.
-pub(super) const LARGE: usize = 256 * 1024;
-
 /// The whole of `body`.
 ///
 /// # Errors
@@ -22,7 +18,7 @@ pub(super) const LARGE: usize = 256 * 1024;
 pub(super) async fn read(body: Body, limits: Limits, memory: &mut Reserved) -> Result<Bytes> {
     let announced = http_body::Body::size_hint(&body).lower();
     if announced > limits.body as u64 {
-        return Err(too_large(limits));
+        return Err(limits.too_large("body"));
     }
     if let Err(full) = memory.take(usize::try_from(announced).unwrap_or(usize::MAX)) {
         pass_by(body, limits).await;
@@ -67,7 +63,7 @@ async fn collect(mut body: Body, limits: Limits, memory: &mut Reserved) -> Resul
         };
         let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
         if so_far + data.len() > limits.body {
-            return Err(too_large(limits));
+            return Err(limits.too_large("body"));
         }
         if !announced {
             memory.take_piece(data.len())?;
@@ -88,27 +84,4 @@ async fn collect(mut body: Body, limits: Limits, memory: &mut Reserved) -> Resul
         }
     }
     Ok(rest.map_or(first, BytesMut::freeze))
-}
-
-/// The error of a body beyond the limit.
-pub(super) fn too_large(limits: Limits) -> Error {
-    Error::too_large(format!(
-        "the body is larger than the {} bytes that are taken; the setting max-body-size raises it",
-        limits.body
-    ))
-}
-
-/// Runs `work` on `size` bytes: here where that is quick, else where nobody
-/// waits.
-pub(super) async fn off_loop<T: Send + 'static>(
-    size: usize,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    if size < LARGE {
-        return work();
-    }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(e) => Err(Error::internal(format!("reading or writing a body: {e}"))),
-    }
 }

@@ -1,18 +1,18 @@
 //! Compressed bodies: `gzip` and `deflate`, both ways.
 
-use std::io::{Read, Write};
+use std::io::{Cursor, Read, Write};
 
 use bytes::Bytes;
 use flate2::{
     Compression,
-    read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder},
+    bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder},
     write::{GzEncoder, ZlibEncoder},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
     error::{Error, Result},
-    transport::limits::Limits,
+    transport::{limits::Limits, off_loop::Expansion},
 };
 
 /// A way to compress a body.
@@ -64,30 +64,16 @@ impl Encoding {
         (header::CONTENT_ENCODING, value)
     }
 
-    /// The body that `compressed` holds.
-    ///
-    /// # Errors
-    /// `Invalid` for bytes that are not of this kind, `TooLarge` for more than
-    /// the limit.
-    pub(super) fn decode(self, compressed: &[u8], limits: Limits) -> Result<Bytes> {
-        let source: Box<dyn Read + '_> = match self {
+    /// The way from `compressed` to the body that it holds.
+    pub(super) fn expansion(self, compressed: Bytes, limits: Limits) -> Expansion {
+        let (size, is_zlib) = (compressed.len(), is_zlib(&compressed));
+        let compressed = Cursor::new(compressed);
+        let source: Box<dyn Read + Send> = match self {
             Encoding::Gzip => Box::new(MultiGzDecoder::new(compressed)),
-            Encoding::Deflate if is_zlib(compressed) => Box::new(ZlibDecoder::new(compressed)),
+            Encoding::Deflate if is_zlib => Box::new(ZlibDecoder::new(compressed)),
             Encoding::Deflate => Box::new(DeflateDecoder::new(compressed)),
         };
-        let mut body = Vec::new();
-        source
-            .take(limits.body as u64 + 1)
-            .read_to_end(&mut body)
-            .map_err(|e| {
-                Error::invalid(format!(
-                    "the body is not what its Content-Encoding says: {e}"
-                ))
-            })?;
-        if body.len() > limits.body {
-            return Err(super::body::too_large(limits));
-        }
-        Ok(body.into())
+        Expansion::new(source, size, limits, "body")
     }
 
     /// `parts`, one after the other, compressed.
@@ -142,7 +128,7 @@ mod tests {
         fn decoding_undoes_encoding(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..5)) {
             let parts: Vec<Bytes> = parts.into_iter().map(Bytes::from).collect();
             for encoding in [Encoding::Gzip, Encoding::Deflate] {
-                let body = encoding.decode(&encoding.encode(&parts).unwrap(), LIMITS).unwrap();
+                let body = encoding.expansion(encoding.encode(&parts).unwrap(), LIMITS).at_once().unwrap();
                 prop_assert_eq!(body, parts.concat());
             }
         }
@@ -150,7 +136,7 @@ mod tests {
         #[test]
         fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for encoding in [Encoding::Gzip, Encoding::Deflate] {
-                let _ = encoding.decode(&bytes, LIMITS);
+                let _ = encoding.expansion(bytes.clone().into(), LIMITS).at_once();
             }
         }
     }
@@ -158,7 +144,10 @@ mod tests {
     #[test]
     fn a_small_body_can_not_become_a_large_one() {
         let zeros = Encoding::Gzip.encode(&[vec![0; 1 << 20].into()]).unwrap();
-        let error = Encoding::Gzip.decode(&zeros, LIMITS).unwrap_err();
+        let error = Encoding::Gzip
+            .expansion(zeros, LIMITS)
+            .at_once()
+            .unwrap_err();
         assert_eq!(error.kind(), crate::error::Kind::TooLarge);
     }
 

@@ -24,7 +24,7 @@ use crate::{
     error::{Error, Result},
     scheduler::{self, Answer},
     tensor::{DType, Dim, Shape, Tensor, TensorSpec, json::read_data},
-    transport::memory,
+    transport::{memory, off_loop::off_loop},
 };
 
 /// How long the caller will wait: `250ms`, `2s`.
@@ -219,7 +219,7 @@ async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Re
         .map_err(refused)?;
     memory.take(body.len() * memory::JSON).map_err(refused)?;
     let reading = lease.clone();
-    let read = body::off_loop(body.len(), move || read_rows(&reading, &body)).await;
+    let read = off_loop(body.len(), move || read_rows(&reading, &body)).await;
     let (inputs, count) = read.map_err(refused)?;
     let request = scheduler::Request {
         inputs,
@@ -233,7 +233,7 @@ async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Re
     }
     let writing = lease.clone();
     let write = move || write_rows(&writing, &answer, count);
-    let written = body::off_loop(elements * 8, write).await;
+    let written = off_loop(elements * 8, write).await;
     in_flight.settle(written.map(|response| memory.kept_until_sent(response)))
 }
 

@@ -5,7 +5,6 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
-use super::super::body;
 use crate::{
     error::{Error, Result},
     tensor::Buffer,
@@ -31,7 +30,7 @@ impl Arrival {
     pub(super) fn new(body: Body, limits: Limits, memory: &Reserved) -> Result<Self> {
         let announced = http_body::Body::size_hint(&body).exact();
         if http_body::Body::size_hint(&body).lower() > limits.body as u64 {
-            return Err(body::too_large(limits));
+            return Err(limits.too_large("body"));
         }
         Ok(Self {
             body,
@@ -64,7 +63,7 @@ impl Arrival {
             if let Ok(data) = frame.into_data() {
                 self.arrived += data.len();
                 if self.arrived > self.limits.body {
-                    return Err(body::too_large(self.limits));
+                    return Err(self.limits.too_large("body"));
                 }
                 if let Some(memory) = &mut self.memory {
                     memory.take_piece(data.len())?;
@@ -87,7 +86,7 @@ impl Arrival {
         what: &(dyn std::fmt::Display + Sync),
     ) -> Result<Bytes> {
         if size > self.limits.body {
-            return Err(body::too_large(self.limits));
+            return Err(self.limits.too_large("body"));
         }
         if size > 0 {
             self.more().await?;
@@ -113,7 +112,7 @@ impl Arrival {
     pub(super) async fn rest(&mut self) -> Result<Bytes> {
         let first = std::mem::take(&mut self.pending);
         if let Some(size) = http_body::Body::size_hint(&self.body).exact() {
-            let left = usize::try_from(size).map_err(|_| body::too_large(self.limits))?;
+            let left = usize::try_from(size).map_err(|_| self.limits.too_large("body"))?;
             self.pending = first;
             let size = self.pending.len() + left;
             return self.take(size, 1, &"the request").await;

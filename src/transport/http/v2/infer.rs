@@ -6,14 +6,7 @@ use http::{HeaderMap, HeaderName, Uri};
 use serde_json::Value;
 
 use super::{
-    super::{
-        Http,
-        access::served,
-        answer::Failure,
-        body::{self, off_loop},
-        encoding::Encoding,
-        path::Segments,
-    },
+    super::{Http, access::served, answer::Failure, body, encoding::Encoding, path::Segments},
     arrival::Arrival,
     request::{Input, Parameters, Request},
     response::{Reply, Wanted},
@@ -27,6 +20,7 @@ use crate::{
         inference::{self, Inputs},
         limits::Limits,
         memory::{self, Reserved},
+        off_loop::off_loop,
     },
 };
 
@@ -139,11 +133,8 @@ async fn arrive(
     let mut arrival = Arrival::new(body, limits, memory)?;
     if let Some(encoding) = Encoding::of(headers)? {
         let compressed = arrival.rest().await?;
-        let body = off_loop(compressed.len() * 4, move || {
-            encoding.decode(&compressed, limits)
-        })
-        .await?;
-        memory.take(body.len() * times)?;
+        let expansion = encoding.expansion(compressed, limits);
+        let body = expansion.whole(memory, times).await?;
         arrival = Arrival::whole(body, limits);
     }
     let json = match length {

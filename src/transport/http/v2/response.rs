@@ -13,20 +13,14 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 use http_body::{Frame, SizeHint};
 
-use super::{
-    super::{
-        body::{LARGE, off_loop},
-        encoding::Encoding,
-    },
-    infer::HEADER_LENGTH,
-    request::Parameters,
-};
+use super::{super::encoding::Encoding, infer::HEADER_LENGTH, request::Parameters};
 use crate::{
     catalog::Lease,
     engine::Output,
     error::{Error, Result},
     scheduler::Answer,
     tensor::{TensorSpec, json::write_data, write_raw},
+    transport::off_loop::{LARGE, off_loop},
 };
 
 /// How an answer is to be written.
