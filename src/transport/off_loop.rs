@@ -131,7 +131,7 @@ mod tests {
         let whole = runtime.block_on(expansion.whole(&mut memory, 3))?;
         assert!(whole.iter().all(|b| *b == 7));
         // What is smaller than a few pages is not counted.
-        assert!(budget.taken() == 3 * whole.len() || whole.len() < 16 * 1024);
+        assert!((3 * whole.len()).abs_diff(budget.taken()) < 16 * 1024);
         Ok(whole.len())
     }
 
