@@ -82,8 +82,7 @@ pub async fn run_on(
     metrics.log_slow(config.slow_log);
     let readiness = Readiness::new(metrics.clone());
     let opened = doors::Opened::new(&config.doors, &metrics)?;
-    let trust =
-        Trust::load(&config.public_keys, config.require_signature).context("--public-key")?;
+    let trust = Trust::load(&config.signers).context("whose signatures count")?;
     let loader = Loader {
         engine,
         trust,

@@ -17,6 +17,7 @@ mod progress;
 mod scratch;
 mod serve;
 mod sign;
+mod signers;
 mod signing_key;
 mod top;
 mod verify;

@@ -5,6 +5,7 @@
 mod doors;
 mod file;
 mod settings;
+mod signers;
 mod suggestion;
 mod trace;
 mod units;
@@ -24,7 +25,7 @@ pub use self::{
     trace::Trace,
     values::LogFormat,
 };
-use crate::{catalog, scheduler};
+use crate::{catalog, repository::signature, scheduler};
 
 /// Before the name of every variable.
 pub const PREFIX: &str = "MODELSHIP_";
@@ -40,10 +41,8 @@ pub struct Config {
     pub allow_repository_control: bool,
     /// Which versions of each model are served.
     pub version_policy: catalog::VersionPolicy,
-    /// The public keys that models are signed by.
-    pub public_keys: Vec<PathBuf>,
-    /// Whether a model without a signature is refused.
-    pub require_signature: bool,
+    /// Whose signatures on models count.
+    pub signers: signature::Signers,
     /// How the repository is followed.
     pub watch: catalog::Watch,
     /// How long the repository must be still before a change is taken.
@@ -166,12 +165,7 @@ impl Config {
         }
         if problems.is_empty() {
             problems = config.doors.problems();
-            if config.require_signature && config.public_keys.is_empty() {
-                problems.push(Problem {
-                    from: Source::Flag("require-signature".to_owned()),
-                    message: "this needs the setting public-key as well".to_owned(),
-                });
-            }
+            problems.extend(signers::problems(&config.signers));
         }
         if problems.is_empty() {
             Ok(config)
@@ -187,8 +181,7 @@ impl Config {
             default_model: None,
             allow_repository_control: false,
             version_policy: catalog::VersionPolicy::default(),
-            public_keys: Vec::new(),
-            require_signature: false,
+            signers: signature::Signers::default(),
             watch: catalog::Watch::default(),
             watch_interval: Duration::ZERO,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),

@@ -109,7 +109,14 @@ impl Metrics {
     /// The handle of a loaded version. The version is shown as loaded, with
     /// its series, as long as a handle to it lives; a version that is loaded
     /// again while an old handle lives goes on counting where that one is.
-    pub fn model(&self, name: &str, version: &str, sha256: &str) -> Arc<ModelMetrics> {
+    /// `signature` is what is known of its signature, in a word.
+    pub fn model(
+        &self,
+        name: &str,
+        version: &str,
+        sha256: &str,
+        signature: &'static str,
+    ) -> Arc<ModelMetrics> {
         // From 0 on, so that the first failure is a growth that can be seen.
         let mut failures = lock(&self.shared.load_failures);
         if !failures.contains_key(name) {
@@ -121,7 +128,7 @@ impl Metrics {
         let mut same: Option<Arc<Series>> = None;
         for model in models.iter().filter_map(Weak::upgrade) {
             if model.name() == name && model.version() == version {
-                if model.sha256() == sha256 {
+                if model.sha256() == sha256 && model.signature() == signature {
                     return model;
                 }
                 same = Some(model.series().clone());
@@ -131,6 +138,7 @@ impl Metrics {
         let model = Arc::new(ModelMetrics::new(
             series,
             sha256,
+            signature,
             Arc::clone(&self.shared.slow),
         ));
         models.push(Arc::downgrade(&model));

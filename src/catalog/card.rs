@@ -43,8 +43,8 @@ pub struct Card {
     /// The image that it came in.
     pub image: Option<String>,
     /// Whether a signature was verified: `unsigned` where there is none, `not
-    /// checked` where there is no key to check it by, or `verified by key` and
-    /// the key's sha256.
+    /// checked` where nobody's signature counts, or `verified by` and who
+    /// signed: a key's sha256, a certificate, or an identity.
     pub signature: String,
     /// What it takes.
     pub inputs: Vec<TensorCard>,

@@ -99,6 +99,7 @@ impl Loader {
             &id.name,
             &id.version.to_string(),
             &verified.manifest.graph().sha256.to_string(),
+            verified.signed.state(),
         );
         let scheduler = Scheduler::start(&model, plan.clone(), &metrics).map_err(failed)?;
         let card = Card::new(Facts {

@@ -24,6 +24,7 @@ use crate::{
     engine::{self, OnnxRuntime},
     repository::{
         self, GoldenCase, MANIFEST, Problem, Tolerance, VerifiedModel, Version, check_name, plain,
+        signature::{SIGNATURE, Signed},
     },
     review::{exercise::Loaded, git::Repository, rows::Features, size},
 };
@@ -190,11 +191,20 @@ impl Request {
 
         progress.step(3, 4, "writing");
         let here = env::current_dir();
+        let was_signed = place.standing.is_some() && place.folder.join(SIGNATURE).exists();
         self.write(&place, &bytes, &recorded)?;
         // Run in the folder that was replaced, it stands in one that is gone.
         let was_moved = env::current_dir().is_err()
             && here.is_ok_and(|here| env::set_current_dir(here).is_ok());
-        Ok(self.told(&place, &bytes, &recorded, was_moved))
+        let mut told = self.told(&place, &bytes, &recorded, was_moved);
+        if was_signed {
+            told += &format!(
+                "  {SIGNATURE} was on the files of before, and is gone: `modelship sign {} --key FILE`, \
+                 or whoever signs, before the commit\n",
+                place.folder.display()
+            );
+        }
+        Ok(told)
     }
 
     /// The model as a verified one, before it stands anywhere.
@@ -220,7 +230,7 @@ impl Request {
             bytes: bytes.model.clone(),
             outline: bytes.outline.clone(),
             cases: Vec::new(),
-            signed: repository::signature::Signed::Unsigned,
+            signed: Signed::Unsigned,
         })
     }
 
@@ -276,6 +286,8 @@ impl Request {
             let names = standing_cases(place).into_iter().map(|case| case.name);
             let gone = names.filter(|name| recorded.cases.iter().all(|c| c.name != *name));
             stale.extend(gone.map(|name| PathBuf::from(format!("cases/{name}.json"))));
+            // It is on the files of before.
+            stale.push(PathBuf::from(SIGNATURE));
         }
         prepared.commit(&place.folder, &stale).map(drop)
     }

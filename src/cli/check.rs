@@ -8,12 +8,12 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use clap::{ArgMatches, Command, builder::PossibleValuesParser, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 
-use super::{Usage, flag, progress::Progress, scratch::Scratch};
+use super::{Usage, flag, progress::Progress, scratch::Scratch, signers};
 use crate::{
     engine::{self, OnnxRuntime},
-    repository::{plain, plain_json},
+    repository::{plain, plain_json, signature::Trust},
     review::{
         Side,
         check::{Checked, Finding, Report, Request, Severity, check},
@@ -26,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   modelship check                          every model in ./models
   modelship check --against origin/main    and whether versions fit what changed since
+  modelship check --public-key key.pub     and whether signatures hold by this key
 
 Exit status: 0 nothing is wrong, 1 something is, 2 wrong use.";
 
@@ -60,6 +61,15 @@ pub(super) fn command() -> Command {
             .default_value("50")
             .value_parser(value_parser!(u64).range(1..)),
         )
+        .args(signers::flags())
+        .arg(
+            Arg::new("require-signature")
+                .long("require-signature")
+                .env("MODELSHIP_REQUIRE_SIGNATURE")
+                .hide_env(true)
+                .action(ArgAction::SetTrue)
+                .help("A model that is not signed is an error"),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -78,8 +88,14 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         .transpose()
         .map_err(|e| Usage(vec![format!("--against: {e}")]))?;
     let megabytes: u64 = matches.get_one("large-file").copied().unwrap_or(50);
+    let trust = Trust::load(&signers::named(
+        matches,
+        matches.get_flag("require-signature"),
+    ))
+    .map_err(|e| Usage(vec![e.to_string()]))?;
     let request = Request {
         models: &models,
+        trust: &trust,
         against: against.as_ref(),
         large_file: megabytes.saturating_mul(1_000_000),
     };

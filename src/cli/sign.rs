@@ -2,18 +2,19 @@
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::flag;
 use crate::repository::{
-    self, Problem, scan_folder,
-    signature::{PrivateKey, SIGNATURE, sign},
+    self, Problem, plain, scan_folder,
+    signature::{Chain, PrivateKey, SIGNATURE, Signer, sign},
 };
 
 const EXAMPLES: &str = "\
-Example:
+Examples:
   modelship sign models/churn --key signing.pem
+  modelship sign models/churn --key signing.pem --certificate chain.pem
 
 The signature is a Sigstore bundle by the OpenSSF Model Signing specification. It holds for every
 file of the folder as it is now: sign again after every change.";
@@ -34,6 +35,14 @@ pub(super) fn command() -> Command {
                 .required(true)
                 .value_parser(value_parser!(PathBuf)),
         )
+        .arg(
+            flag(
+                "certificate",
+                "FILE",
+                "The key's certificate, as PEM, and those that lead from it to an authority",
+            )
+            .value_parser(value_parser!(PathBuf)),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -44,11 +53,21 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             .unwrap_or_default()
     };
     let key = PrivateKey::load(&path("key"))?;
+    let certificate = matches.get_one::<PathBuf>("certificate");
+    let chain = certificate.map(|file| Chain::load(file)).transpose()?;
+    if let (Some(chain), Some(file)) = (&chain, certificate)
+        && !chain.is_for(&key.public())
+    {
+        bail!(
+            "{}: its first certificate is for another key",
+            file.display()
+        );
+    }
     let folder = path("folder");
     let candidate = scan_folder(&folder).map_err(|problems| lines(&problems))?;
     // What is not right is not signed.
     repository::read(&candidate).map_err(|problems| lines(&problems))?;
-    let bundle = sign(&candidate, &key)?;
+    let bundle = sign(&candidate, &key, chain.as_ref())?;
     let file = folder.join(SIGNATURE);
     let written = || -> std::io::Result<()> {
         let mut new = tempfile::Builder::new()
@@ -59,12 +78,10 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         Ok(())
     };
     written().with_context(|| format!("{} can't be written", file.display()))?;
-    let told = format!(
-        "{} is signed by key {}\n",
-        candidate.id,
-        key.public().hint()
-    );
-    super::write_out(told.as_bytes())?;
+    let signer = chain.and_then(|chain| chain.signer());
+    let signer = signer.unwrap_or_else(|| Signer::Key(key.public().hint()));
+    let told = plain(&format!("{} is signed by {signer}", candidate.id));
+    super::write_out(format!("{told}\n").as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

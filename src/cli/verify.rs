@@ -2,14 +2,17 @@
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
-use clap::{ArgAction, ArgMatches, Command, value_parser};
+use clap::{ArgGroup, ArgMatches, Command, value_parser};
 
-use super::flag;
+use super::{flag, signers};
 use crate::repository::{Problem, plain, read_trusted, scan, signature::Trust};
 
 const EXAMPLES: &str = "\
-Example:
+Examples:
   modelship verify --key signing.pem.pub
+  modelship verify --certificate-authority ca.pem
+  modelship verify --signer-identity me@example.com --signer-issuer https://accounts.google.com \\
+    --trust-root trusted_root.json
 
 Exit status: 0 every model is signed and its signature holds, 1 one does not, 2 wrong use.";
 
@@ -22,22 +25,18 @@ pub(super) fn command() -> Command {
                 .default_value("models")
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(
-            flag("key", "FILE", "A public key, as PEM; several may be given")
+        .args(signers::flags())
+        .mut_arg("public-key", |arg| arg.visible_alias("key"))
+        .group(
+            ArgGroup::new("signers")
+                .args(["public-key", "certificate-authority", "signer-identity"])
                 .required(true)
-                .action(ArgAction::Append)
-                .value_parser(value_parser!(PathBuf)),
+                .multiple(true),
         )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let files: Vec<PathBuf> = matches
-        .get_many("key")
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
-    let trust = Trust::load(&files, true)?;
+    let trust = Trust::load(&signers::named(matches, true))?;
     let models = matches.get_one::<PathBuf>("models").cloned();
     let scanned = scan(&models.unwrap_or_default());
     let mut problems: Vec<Problem> = scanned.problems;
@@ -45,7 +44,8 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     for candidate in &scanned.candidates {
         match read_trusted(candidate, &trust) {
             Ok(model) => {
-                let _ = writeln!(told, "{}: {}", plain(&model.id.to_string()), model.signed);
+                let line = format!("{}: {}", model.id, model.signed);
+                let _ = writeln!(told, "{}", plain(&line));
             }
             Err(found) => problems.extend(found),
         }

@@ -117,9 +117,17 @@ settings! {
         "version-policy" "POLICY" = "all", "Which versions of each model are served: all, latest:N, or specific:v1.0.0,v1.1.0",
             |config, text| config.version_policy = text.parse()?;
         "public-key" "FILES", "The public keys, as PEM, that models are signed by, with commas between the files; a signature that is there must then hold",
-            |config, text| config.public_keys = values::files(text)?;
+            |config, text| config.signers.keys = values::files(text)?;
+        "certificate-authority" "FILES", "Who makes the certificates that models are signed by, as PEM, with commas between the files",
+            |config, text| config.signers.authorities = values::files(text)?;
+        "signer-identity" "NAME", "Who signs models without a key of their own: an address, or a workflow's URI",
+            |config, text| config.signers.identity = Some(values::not_empty(text)?.to_owned());
+        "signer-issuer" "URL", "Whom they proved that to",
+            |config, text| config.signers.issuer = Some(values::not_empty(text)?.to_owned());
+        "trust-root" "FILE", "Sigstore's trusted root: the authorities and logs that such signatures are verified by. Nothing is fetched",
+            |config, text| config.signers.trust_root = Some(values::not_empty(text)?.into());
         "require-signature" "" = "false", "Refuse a model that is not signed",
-            |config, text| config.require_signature = values::boolean(text)?;
+            |config, text| config.signers.require = values::boolean(text)?;
         "watch" "HOW" = "auto", "How changes of the repository are noticed: auto (file events and polling), poll, or off for files that can't change",
             |config, text| config.watch = values::watch(text)?;
         "watch-interval" "DURATION" = "1s", "How long the repository must be still before a change is taken, and the time between polls",

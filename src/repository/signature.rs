@@ -6,17 +6,46 @@
 //! list, and one that it lists and is not there, make it fail.
 
 mod bundle;
+mod certificate;
 mod key;
+mod keyless;
+mod signer;
 mod statement;
+mod trust;
 
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
 };
 
-pub use self::key::{Curve, KeyError, PrivateKey, PublicKey, Unusable};
+use self::{
+    bundle::{Bundle, Material},
+    statement::Statement,
+};
+pub use self::{
+    certificate::Chain,
+    key::{Curve, PrivateKey, PublicKey, Unusable},
+    signer::{Claim, Signed, Signer},
+    trust::{Signers, Trust, TrustError},
+};
 use super::{Candidate, Digest, MANIFEST, Problem, files::Folder};
+
+/// Why a file is no key, certificate or trust root.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", .file.display())]
+pub struct FileError {
+    file: PathBuf,
+    reason: String,
+}
+
+impl FileError {
+    fn new(file: &Path, reason: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
 
 /// The file of a version's signature, beside its manifest.
 pub const SIGNATURE: &str = "model.sig";
@@ -28,63 +57,58 @@ const UNSIGNED: [&str; 5] = [".git", ".gitattributes", ".github", ".gitignore", 
 /// The digest of each file, in the order of its path's parts.
 type Digests = BTreeMap<Vec<String>, Digest>;
 
-/// Whose signatures count.
-#[derive(Debug, Clone, Default)]
-pub struct Trust {
-    keys: Vec<PublicKey>,
-    require: bool,
-}
-
-/// What is known of a version's signature.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Signed {
-    /// There is none.
-    #[default]
-    Unsigned,
-    /// There is one, and no key to check it by.
-    Unchecked,
-    /// It holds, by the key of this sha256.
-    By(String),
-}
-
-impl fmt::Display for Signed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Signed::Unsigned => f.write_str("unsigned"),
-            Signed::Unchecked => f.write_str("not checked"),
-            Signed::By(key) => write!(f, "verified by key {key}"),
-        }
-    }
-}
-
-impl Trust {
-    /// Trust in the public keys in `files`, each PEM. With `require`, a
-    /// version without a signature is refused.
-    ///
-    /// # Errors
-    /// The first file that holds no such key.
-    pub fn load(files: &[PathBuf], require: bool) -> Result<Self, KeyError> {
-        let mut keys = Vec::new();
-        for file in files {
-            keys.push(PublicKey::load(file)?);
-        }
-        Ok(Self { keys, require })
-    }
-}
-
 /// Signs the version in `candidate`'s folder as it stands there: the text of
-/// its signature file.
+/// its signature file. With `chain`, it is signed by the certificate in it
+/// that is for `key`.
 ///
 /// # Errors
 /// A file that can't be read, or is no plain file; a fault of the cryptography.
-pub fn sign(candidate: &Candidate, key: &PrivateKey) -> Result<String, Problem> {
+pub fn sign(
+    candidate: &Candidate,
+    key: &PrivateKey,
+    chain: Option<&Chain>,
+) -> Result<String, Problem> {
     let folder = Folder::open(&candidate.folder)?;
     let digests = all(&folder, &BTreeMap::new())?;
     let statement = statement::write(&candidate.id.name, &digests, &UNSIGNED);
-    bundle::write(&statement, key).map_err(|e| {
+    bundle::write(&statement, key, chain).map_err(|e| {
         let file = candidate.folder.join(SIGNATURE);
         Problem::new(file, e.to_string(), "try another key")
     })
+}
+
+/// What is known of the signature in `candidate`'s folder, as its files stand
+/// there now.
+///
+/// # Errors
+/// Why it does not hold by `trust`.
+pub fn verify(candidate: &Candidate, trust: &Trust) -> Result<Signed, Problem> {
+    let folder = Folder::open(&candidate.folder)?;
+    let bundle = folder.signature()?;
+    let at = &candidate.folder;
+    check(&folder, at, bundle.as_deref(), &BTreeMap::new(), trust)
+}
+
+/// Reads `bytes` as a bundle, as what it signs, and as a certificate, by all
+/// that reads them from a stranger. For the tests.
+#[doc(hidden)]
+pub fn check_bytes(bytes: &[u8]) {
+    const NOBODY: &[u8] =
+        br#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}"#;
+    let authorities = certificate::Authorities::default();
+    if let Ok(bundle) = Bundle::parse(bytes) {
+        let _ = claimed(&bundle);
+        if let Material::Chain(chain) = &bundle.material {
+            assert!(authorities.verify(chain).is_err(), "nobody is trusted");
+        }
+        let root = Digest::of(&bundle.payload);
+        let keyless = keyless::Keyless::new(NOBODY, "a@example.com", "https://example.com");
+        let verified = keyless.and_then(|own| own.verify(bytes, &bundle.payload, &root));
+        assert!(verified.is_err(), "nobody is trusted");
+    }
+    let _ = Statement::parse(bytes);
+    let _ = keyless::claimed(bytes);
+    assert!(authorities.verify(&[bytes.to_vec()]).is_err());
 }
 
 /// Whether the signature in `bundle` holds for the files of `folder`. `known`
@@ -96,8 +120,8 @@ pub(super) fn check(
     known: &BTreeMap<String, Digest>,
     trust: &Trust,
 ) -> Result<Signed, Problem> {
-    let Some(bundle) = bundle else {
-        if trust.require {
+    let Some(text) = bundle else {
+        if trust.requires() {
             return Err(Problem::new(
                 at,
                 "it is not signed, and --require-signature is set",
@@ -106,18 +130,34 @@ pub(super) fn check(
         }
         return Ok(Signed::Unsigned);
     };
-    if trust.keys.is_empty() {
-        return Ok(Signed::Unchecked);
+    let bundle = Bundle::parse(text);
+    if trust.is_empty() {
+        let here = || all(folder, known).map_err(|problem| problem.reason);
+        return Ok(Signed::Unchecked(Claim {
+            signer: bundle.as_ref().ok().and_then(claimed),
+            fault: bundle
+                .and_then(|bundle| Statement::parse(&bundle.payload)?.compare(&here()?))
+                .err(),
+        }));
     }
     let refused = |reason: String| {
         let remedy = "put back the files that were signed, or sign it again";
         Problem::new(at.join(SIGNATURE), reason, remedy)
     };
-    let (payload, key) = bundle::open(bundle, &trust.keys).map_err(refused)?;
-    let signed = statement::read(&payload).map_err(refused)?;
-    let here = all(folder, known)?;
-    statement::compare(&signed, &here).map_err(refused)?;
-    Ok(Signed::By(key))
+    let (signer, statement) = bundle
+        .and_then(|bundle| trust.verify(text, &bundle))
+        .map_err(refused)?;
+    statement.compare(&all(folder, known)?).map_err(refused)?;
+    Ok(Signed::By(signer))
+}
+
+/// Whom a bundle names, before anything of it is verified.
+fn claimed(bundle: &Bundle) -> Option<Signer> {
+    match &bundle.material {
+        Material::Key(hint) => hint.clone().map(Signer::Key),
+        Material::Chain(chain) => certificate::claimed(chain),
+        Material::Keyless(own) => keyless::claimed(own),
+    }
 }
 
 /// The digest of every file that a signature must list.

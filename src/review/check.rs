@@ -4,6 +4,7 @@ mod files;
 mod history;
 mod own;
 mod ranges;
+mod signatures;
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use self::own::Own;
 use super::{exercise::Loaded, side::Side};
 use crate::{
     engine::Engine,
-    repository::{self, Problem},
+    repository::{self, Problem, signature::Trust},
 };
 
 /// The description that `modelship add` writes where none is given.
@@ -27,6 +28,8 @@ pub struct Request<'a> {
     pub against: Option<&'a Side>,
     /// Files larger than this, in bytes, must be in Git LFS.
     pub large_file: u64,
+    /// Whose signatures count.
+    pub trust: &'a Trust,
 }
 
 /// What was found.
@@ -91,6 +94,8 @@ pub enum Rule {
     Git,
     /// Versions fit what changed.
     Version,
+    /// A signature is on the files that are there, and holds.
+    Signature,
 }
 
 /// A model that could be loaded.
@@ -156,6 +161,7 @@ pub fn check(
                 continue;
             }
         };
+        signatures::check(request.trust, candidate, &mut findings);
         let mut own = Own {
             candidate,
             verified: &verified,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::git::{GitError, Repository};
 use crate::repository::{
     self, Candidate, MANIFEST, Manifest, ModelFile, Problem, Scan, VerifiedModel, Version,
+    signature::SIGNATURE,
 };
 
 /// A side can't be opened.
@@ -31,7 +32,7 @@ pub enum SideError {
 pub struct Side {
     /// What it is called: the folder's path, or the commit's name.
     pub label: String,
-    /// What it holds. Of a commit, only manifests and golden cases are there
+    /// What it holds. Of a commit, only manifests, golden cases and signatures are there
     /// until a model is read.
     pub scan: Scan,
     root: PathBuf,
@@ -217,7 +218,9 @@ impl Side {
 fn describes(path: &str) -> bool {
     let mut parts = path.rsplit('/');
     let name = parts.next().unwrap_or_default();
-    name == MANIFEST || name.ends_with(".json") && parts.next() == Some("cases")
+    name == MANIFEST
+        || name == SIGNATURE
+        || name.ends_with(".json") && parts.next() == Some("cases")
 }
 
 /// Every version that was ever merged.

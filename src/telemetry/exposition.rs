@@ -41,8 +41,13 @@ impl Collector for Exposition {
     }
 }
 
-fn order(model: &ModelMetrics) -> (&str, &str, &str) {
-    (model.name(), model.version(), model.sha256())
+fn order(model: &ModelMetrics) -> (&str, &str, &str, &str) {
+    (
+        model.name(),
+        model.version(),
+        model.sha256(),
+        model.signature(),
+    )
 }
 
 impl Exposition {
@@ -67,12 +72,14 @@ impl Exposition {
         )?;
         out.info(
             "modelship_model",
-            "The versions in memory, with the digest of the file that is being served",
+            "The versions in memory, with the digest of the file that is being served, and whether their \
+             signature is verified, unchecked or unsigned",
             models.iter().map(|model| {
                 [
                     ("model", model.name()),
                     ("version", model.version()),
                     ("sha256", model.sha256()),
+                    ("signature", model.signature()),
                 ]
             }),
         )?;

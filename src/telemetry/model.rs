@@ -27,6 +27,7 @@ const SUCCESS: usize = 0;
 pub struct ModelMetrics {
     series: Arc<Series>,
     sha256: String,
+    signature: &'static str,
     slow: Arc<Slow>,
 }
 
@@ -101,10 +102,16 @@ impl Series {
 }
 
 impl ModelMetrics {
-    pub(super) fn new(series: Arc<Series>, sha256: &str, slow: Arc<Slow>) -> Self {
+    pub(super) fn new(
+        series: Arc<Series>,
+        sha256: &str,
+        signature: &'static str,
+        slow: Arc<Slow>,
+    ) -> Self {
         Self {
             series,
             sha256: sha256.to_owned(),
+            signature,
             slow,
         }
     }
@@ -122,6 +129,11 @@ impl ModelMetrics {
     /// The digest of the model's file.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// What is known of its signature, in a word.
+    pub fn signature(&self) -> &'static str {
+        self.signature
     }
 
     pub(super) fn series(&self) -> &Arc<Series> {

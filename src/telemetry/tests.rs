@@ -37,7 +37,7 @@ fn kinds_stand_in_the_order_of_their_table() {
 #[test]
 fn each_request_is_counted_once_under_its_outcome() {
     let metrics = metrics();
-    let linear = metrics.model("linear", "v1.1.0", SHA);
+    let linear = metrics.model("linear", "v1.1.0", SHA, "unsigned");
     linear.start().finish(Ok(()));
     linear.start().finish(Err(Kind::Deadline));
     drop(linear.start());
@@ -66,7 +66,7 @@ fn each_request_is_counted_once_under_its_outcome() {
 #[test]
 fn statistics_and_exposition_say_the_same() {
     let metrics = metrics();
-    let linear = metrics.model("linear", "v1.1.0", SHA);
+    let linear = metrics.model("linear", "v1.1.0", SHA, "unsigned");
     assert_eq!(linear.statistics(), Statistics::default());
     let before = SystemTime::now();
     for rows in [1, 4, 4, 500] {
@@ -151,10 +151,10 @@ fn statistics_and_exposition_say_the_same() {
 fn a_version_that_has_gone_leaves_nothing_behind() {
     let metrics = metrics();
     // That its loads have not failed is told for good.
-    drop(metrics.model("linear", "v0.0.0", SHA));
+    drop(metrics.model("linear", "v0.0.0", SHA, "unsigned"));
     let empty = metrics.encode().lines().count();
     for patch in 0..1000 {
-        let model = metrics.model("linear", &format!("v1.0.{patch}"), SHA);
+        let model = metrics.model("linear", &format!("v1.0.{patch}"), SHA, "unsigned");
         model.start().finish(Ok(()));
     }
     assert_eq!(lock(&metrics.shared.models).len(), 1);
@@ -165,9 +165,10 @@ fn a_version_that_has_gone_leaves_nothing_behind() {
 #[test]
 fn a_request_keeps_its_versions_series() {
     let metrics = metrics();
-    let request = metrics.model("linear", "v1.1.0", SHA).start();
-    let info =
-        format!("modelship_model_info{{model=\"linear\",version=\"v1.1.0\",sha256=\"{SHA}\"}}");
+    let request = metrics.model("linear", "v1.1.0", SHA, "unsigned").start();
+    let info = format!(
+        "modelship_model_info{{model=\"linear\",version=\"v1.1.0\",sha256=\"{SHA}\",signature=\"unsigned\"}}"
+    );
     assert_eq!(value(&metrics, &info), 1.0);
     request.finish(Ok(()));
     assert!(!metrics.encode().contains(&info));
@@ -176,11 +177,11 @@ fn a_request_keeps_its_versions_series() {
 #[test]
 fn a_version_loaded_again_shares_its_series() {
     let metrics = metrics();
-    let old = metrics.model("linear", "v1.1.0", SHA);
+    let old = metrics.model("linear", "v1.1.0", SHA, "unsigned");
     old.start().finish(Ok(()));
-    let same = metrics.model("linear", "v1.1.0", SHA);
+    let same = metrics.model("linear", "v1.1.0", SHA, "unsigned");
     assert!(Arc::ptr_eq(&old, &same));
-    let other = metrics.model("linear", "v1.1.0", "0000");
+    let other = metrics.model("linear", "v1.1.0", "0000", "unsigned");
     other.start().finish(Ok(()));
     let success =
         "modelship_requests_total{model=\"linear\",version=\"v1.1.0\",outcome=\"success\"}";
@@ -235,7 +236,7 @@ fn the_process_is_shown_as_the_kernel_sees_it() {
 #[test]
 fn counting_from_many_threads_loses_nothing() {
     let metrics = metrics();
-    let linear = metrics.model("linear", "v1.1.0", SHA);
+    let linear = metrics.model("linear", "v1.1.0", SHA, "unsigned");
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

@@ -65,7 +65,7 @@ fn main() {
         version: String::new(),
         commit: String::new(),
     });
-    let model = metrics.model("linear", "v1.1.0", "");
+    let model = metrics.model("linear", "v1.1.0", "", "unsigned");
     let count = || (0..REQUESTS).for_each(|_| request(&model));
     for threads in [1, 2, 4] {
         let middle = middle(threads, count);

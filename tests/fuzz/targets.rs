@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use modelship::{
-    repository::{GoldenCase, Manifest, Version, onnx, stamp},
+    repository::{GoldenCase, Manifest, Version, onnx, signature, stamp},
     tensor::{
         DType, Shape, Tensor,
         json::{read_data, write_data},
@@ -130,4 +130,9 @@ pub fn golden_case(bytes: &[u8]) {
         let back = GoldenCase::parse(file, written.as_bytes()).expect(&written);
         assert_eq!(back.to_json(), written);
     }
+}
+
+/// A signature: a bundle, the statement in it, or a certificate.
+pub fn signature_bundle(bytes: &[u8]) {
+    signature::check_bytes(bytes);
 }

@@ -58,7 +58,7 @@ impl Bench {
             version: String::new(),
             commit: String::new(),
         })
-        .model("double", "v1.0.0", "");
+        .model("double", "v1.0.0", "", "unsigned");
         let scheduler = Scheduler::start(&model, plan, &metrics).unwrap();
         Self {
             engine,

@@ -98,3 +98,8 @@ fn onnx_file() {
 fn golden_case() {
     replay("golden_case", targets::golden_case);
 }
+
+#[test]
+fn signature_bundle() {
+    replay("signature_bundle", targets::signature_bundle);
+}

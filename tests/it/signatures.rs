@@ -7,7 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 use crate::{
-    checkout::Checkout,
+    checkout::{Checkout, fixture},
     process::{Ended, Serving},
 };
 
@@ -154,4 +154,78 @@ fn a_service_serves_only_what_is_signed() {
     let serving = Serving::start(serve(&checkout, &[]));
     assert_eq!(card(&serving)["signature"], "unsigned");
     serving.stop();
+}
+
+#[test]
+fn adding_a_version_takes_its_old_signature_away() {
+    let checkout = signed("p256");
+    let steeper = fixture("line-steeper.onnx");
+    let arguments = ["add", &steeper, "--name", "line", "--version", "v1.0.1"];
+    let told = checkout.good(&arguments);
+    assert!(!checkout.path().join(SIGNATURE).exists());
+    assert!(told.contains("modelship sign models/line"), "{told}");
+    assert!(!told.contains("still wrong"), "{told}");
+    let told = checkout.good(&["add", &steeper, "--name", "line", "--version", "v1.0.2"]);
+    assert!(!told.contains("modelship sign"), "{told}");
+}
+
+#[test]
+fn check_tells_of_signatures() {
+    let checkout = signed("p256");
+    let findings = |arguments: &[&str]| {
+        let ended = checkout.run(&[&["check", "--format", "json"], arguments].concat());
+        let report: Value = serde_json::from_str(&ended.out).unwrap();
+        let findings = report["findings"].as_array().unwrap().iter();
+        let own = findings.filter(|f| f["rule"] == "signature");
+        let own: Vec<_> = own.map(|f| f["reason"].to_string()).collect();
+        assert_eq!(ended.code, Some(i32::from(!own.is_empty())), "{ended:#?}");
+        own.join("; ")
+    };
+    let own = ["--public-key", "own.pem.pub"];
+    let other = ["--public-key", "other.pem.pub"];
+    assert_eq!(findings(&[]), "");
+    assert_eq!(findings(&own), "");
+    assert!(findings(&other).contains("a key that is not trusted"));
+
+    // Nobody's key is needed to see that it is stale.
+    checkout.put("models/line/NOTES.md", "Good.\n");
+    assert!(findings(&[]).contains("does not list"));
+    assert!(findings(&own).contains("does not list"));
+    fs::remove_file(checkout.path().join("models/line/NOTES.md")).unwrap();
+    checkout.put(SIGNATURE, "{}");
+    assert!(findings(&[]).contains("no Sigstore bundle"));
+
+    fs::remove_file(checkout.path().join(SIGNATURE)).unwrap();
+    assert_eq!(findings(&own), "");
+    let required = [&own[..], &["--require-signature"]].concat();
+    assert!(findings(&required).contains("it is not signed"));
+}
+
+#[test]
+fn a_review_tells_who_signed() {
+    let checkout = signed("p256");
+    checkout.commit("signed");
+    let notes = || {
+        let ended = checkout.run(&["diff", "HEAD", "models", "--format", "json", "--speed", "0"]);
+        let review: Value = serde_json::from_str(&ended.out).unwrap();
+        let models = review["models"].as_array().unwrap().iter();
+        let notes = models.flat_map(|m| m["notes"].as_array().unwrap());
+        let texts: Vec<_> = notes.map(|n| n["text"].to_string()).collect();
+        (texts.join("; "), review["verdict"].to_string())
+    };
+    assert_eq!(notes().0, "");
+    checkout.good(&["sign", FOLDER, "--key", "other.pem"]);
+    let (told, verdict) = notes();
+    assert!(
+        told.contains("signed by key") && told.contains("now by key"),
+        "{told}"
+    );
+    assert_eq!(verdict, "\"look\"");
+    checkout.put("models/line/NOTES.md", "Good.\n");
+    let (told, verdict) = notes();
+    assert!(told.contains("model.sig can't hold"), "{told}");
+    assert_eq!(verdict, "\"wrong\"");
+    fs::remove_file(checkout.path().join(SIGNATURE)).unwrap();
+    let (told, _) = notes();
+    assert!(told.contains("and now it is not"), "{told}");
 }

@@ -1,9 +1,6 @@
 //! Keys on the curves of the specification, as PEM.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -19,15 +16,8 @@ use tokio_rustls::rustls::pki_types::{
     PrivateKeyDer, SubjectPublicKeyInfoDer, pem::PemObject as _,
 };
 
+use super::FileError;
 use crate::repository::Digest;
-
-/// Why a file is no key.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {reason}", .file.display())]
-pub struct KeyError {
-    file: PathBuf,
-    reason: String,
-}
 
 /// The curve of a key; each is used with the hash of its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +29,8 @@ pub enum Curve {
     /// NIST P-521, with SHA-512.
     P521,
 }
+
+const OTHER_CURVE: &str = "its key is on none of the curves P-256, P-384 and P-521";
 
 /// The bytes before the point in a public key's DER. They hold the curve and
 /// the length, so nothing else needs to be parsed.
@@ -105,24 +97,23 @@ impl PublicKey {
     /// # Errors
     /// When it can't be read, and when it holds no public key on one of the
     /// curves.
-    pub fn load(file: &Path) -> Result<Self, KeyError> {
+    pub fn load(file: &Path) -> Result<Self, FileError> {
         let text = read(file)?;
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(&text).map_err(|_| KeyError {
-            file: file.to_owned(),
-            reason: "it holds no public key as PEM (BEGIN PUBLIC KEY)".to_owned(),
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(&text).map_err(|_| {
+            FileError::new(file, "it holds no public key as PEM (BEGIN PUBLIC KEY)")
         })?;
-        for curve in Curve::ALL {
-            if let Some(point) = der.strip_prefix(curve.prefix())
-                && point.len() == curve.point()
-            {
-                let point = point.to_vec();
-                return Ok(Self { curve, point });
-            }
-        }
-        Err(KeyError {
-            file: file.to_owned(),
-            reason: "its key is on none of the curves P-256, P-384 and P-521".to_owned(),
-        })
+        Self::from_der(&der).ok_or_else(|| FileError::new(file, OTHER_CURVE))
+    }
+
+    /// The key whose DER is `der`, a SubjectPublicKeyInfo.
+    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
+        let of = |curve: Curve| {
+            let point = der.strip_prefix(curve.prefix())?;
+            (point.len() == curve.point()).then(|| point.to_vec())
+        };
+        Curve::ALL
+            .into_iter()
+            .find_map(|curve| of(curve).map(|point| Self { curve, point }))
     }
 
     /// The key as PEM.
@@ -169,11 +160,10 @@ impl PrivateKey {
     ///
     /// # Errors
     /// When it can't be read, and when it holds no such key.
-    pub fn load(file: &Path) -> Result<Self, KeyError> {
+    pub fn load(file: &Path) -> Result<Self, FileError> {
         let text = read(file)?;
-        let der = PrivateKeyDer::from_pem_slice(&text).map_err(|_| KeyError {
-            file: file.to_owned(),
-            reason: "it holds no private key as PEM without a password".to_owned(),
+        let der = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+            FileError::new(file, "it holds no private key as PEM without a password")
         })?;
         for curve in Curve::ALL {
             let der = der.secret_der();
@@ -181,10 +171,7 @@ impl PrivateKey {
                 return Ok(Self { curve, pair });
             }
         }
-        Err(KeyError {
-            file: file.to_owned(),
-            reason: "its key is on none of the curves P-256, P-384 and P-521".to_owned(),
-        })
+        Err(FileError::new(file, OTHER_CURVE))
     }
 
     /// The key as PEM, PKCS#8.
@@ -212,11 +199,8 @@ impl PrivateKey {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, KeyError> {
-    fs::read(file).map_err(|e| KeyError {
-        file: file.to_owned(),
-        reason: format!("it can't be read: {e}"),
-    })
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(file).map_err(|e| FileError::new(file, format!("it can't be read: {e}")))
 }
 
 fn pem(label: &str, der: &[u8]) -> String {

@@ -10,9 +10,18 @@ use crate::repository::{Digest, quoted};
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://model_signing/signature/v1.0";
 
+/// What a statement says of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Statement {
+    /// The files that it names.
+    pub(super) files: Digests,
+    /// The digest of their digests, which stands for all of them.
+    pub(super) root: Digest,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Statement {
+struct Written {
     #[serde(rename = "_type")]
     kind: String,
     subject: Vec<Subject>,
@@ -76,64 +85,76 @@ pub(super) fn write(name: &str, digests: &Digests, ignored: &[&str]) -> String {
     .to_string()
 }
 
-/// The files that a statement names.
-pub(super) fn read(payload: &[u8]) -> Result<Digests, String> {
-    let statement: Statement = serde_json::from_slice(payload)
-        .map_err(|e| format!("what it signs is no statement on a model: {e}"))?;
-    let serialization = &statement.predicate.serialization;
-    let expected = [
-        ("statement", &statement.kind, STATEMENT),
-        ("predicate", &statement.predicate_type, PREDICATE),
-        ("method", &serialization.method, "files"),
-        ("hash type", &serialization.hash_type, "sha256"),
-    ];
-    for (what, got, expected) in expected {
-        if got != expected {
-            return Err(format!(
-                "its {what} is {}, where {expected} is known",
-                quoted(got)
-            ));
+impl Statement {
+    /// The statement in `payload`.
+    pub(super) fn parse(payload: &[u8]) -> Result<Self, String> {
+        let written: Written = serde_json::from_slice(payload)
+            .map_err(|e| format!("what it signs is no statement on a model: {e}"))?;
+        written.read()
+    }
+
+    /// Whether the files that were signed are those that are here.
+    pub(super) fn compare(&self, here: &Digests) -> Result<(), String> {
+        for (path, digest) in here {
+            let name = path.join("/");
+            match self.files.get(path) {
+                Some(signed) if signed == digest => {}
+                Some(_) => return Err(format!("{} is not what was signed", quoted(&name))),
+                None => return Err(format!("it does not list {}", quoted(&name))),
+            }
+        }
+        match self.files.keys().find(|path| !here.contains_key(*path)) {
+            Some(path) => Err(format!(
+                "it lists {}, which is not there",
+                quoted(&path.join("/"))
+            )),
+            None => Ok(()),
         }
     }
-    let [subject] = &*statement.subject else {
-        return Err("it must name one subject".to_owned());
-    };
-    let resources = &statement.predicate.resources;
-    if root(resources.iter().map(|r| &r.digest)) != subject.digest.sha256 {
-        return Err("its digest is not that of the files that it lists".to_owned());
-    }
-    let mut digests = Digests::new();
-    for resource in resources {
-        if resource.algorithm != "sha256" {
-            let name = quoted(&resource.name);
-            return Err(format!("its digest of {name} is not a sha256"));
-        }
-        if digests
-            .insert(parts(&resource.name), resource.digest)
-            .is_some()
-        {
-            return Err(format!("it lists {} twice", quoted(&resource.name)));
-        }
-    }
-    Ok(digests)
 }
 
-/// Whether the files that were signed are those that are here.
-pub(super) fn compare(signed: &Digests, here: &Digests) -> Result<(), String> {
-    for (path, digest) in here {
-        let name = path.join("/");
-        match signed.get(path) {
-            Some(signed) if signed == digest => {}
-            Some(_) => return Err(format!("{} is not what was signed", quoted(&name))),
-            None => return Err(format!("it does not list {}", quoted(&name))),
+impl Written {
+    fn read(self) -> Result<Statement, String> {
+        let statement = self;
+        let serialization = &statement.predicate.serialization;
+        let expected = [
+            ("statement", &statement.kind, STATEMENT),
+            ("predicate", &statement.predicate_type, PREDICATE),
+            ("method", &serialization.method, "files"),
+            ("hash type", &serialization.hash_type, "sha256"),
+        ];
+        for (what, got, expected) in expected {
+            if got != expected {
+                return Err(format!(
+                    "its {what} is {}, where {expected} is known",
+                    quoted(got)
+                ));
+            }
         }
-    }
-    match signed.keys().find(|path| !here.contains_key(*path)) {
-        Some(path) => Err(format!(
-            "it lists {}, which is not there",
-            quoted(&path.join("/"))
-        )),
-        None => Ok(()),
+        let [subject] = &*statement.subject else {
+            return Err("it must name one subject".to_owned());
+        };
+        let resources = &statement.predicate.resources;
+        if root(resources.iter().map(|r| &r.digest)) != subject.digest.sha256 {
+            return Err("its digest is not that of the files that it lists".to_owned());
+        }
+        let mut digests = Digests::new();
+        for resource in resources {
+            if resource.algorithm != "sha256" {
+                let name = quoted(&resource.name);
+                return Err(format!("its digest of {name} is not a sha256"));
+            }
+            if digests
+                .insert(parts(&resource.name), resource.digest)
+                .is_some()
+            {
+                return Err(format!("it lists {} twice", quoted(&resource.name)));
+            }
+        }
+        Ok(Statement {
+            files: digests,
+            root: subject.digest.sha256,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    repository::{Manifest, VerifiedModel},
+    repository::{Manifest, VerifiedModel, signature::SIGNATURE},
     review::report::{VersionFacts, WordChange},
     scheduler::Placement,
     tensor::{Signature, TensorSpec},
@@ -75,6 +75,16 @@ pub(super) fn words(base: &Manifest, head: &Manifest) -> Vec<WordChange> {
         compare(&format!("ranges.{key}"), before, after);
     }
     changes
+}
+
+/// How who signed changes, as the files themselves say it.
+pub(super) fn signer(base: &VerifiedModel, head: &VerifiedModel) -> Option<WordChange> {
+    let [before, after] = [base, head].map(|model| model.signed.claim());
+    (before != after).then(|| WordChange {
+        key: SIGNATURE.to_owned(),
+        base: before,
+        head: after,
+    })
 }
 
 /// The settings that the owner made, as the manifest names them.

@@ -5,9 +5,11 @@ use std::{path::PathBuf, sync::Arc};
 use super::{
     Both, Request,
     cases::cases,
-    facts::{facts, words},
+    facts::{facts, signer, words},
     note,
-    notes::{case_notes, prediction_notes, signature_notes, speed_notes, version_notes},
+    notes::{
+        case_notes, prediction_notes, signature_notes, signer_notes, speed_notes, version_notes,
+    },
     predictions::predictions,
     sentences,
     speed::{Runner, speed},
@@ -97,6 +99,7 @@ impl Reviewing<'_> {
             }
         };
         if let Some(base_model) = &base_model {
+            review.words.extend(signer(base_model, &head_model));
             review.weights = weights(base_model, &head_model);
         }
         on_step(format!("{}: loading", head.id));
@@ -113,6 +116,7 @@ impl Reviewing<'_> {
             }
         };
         review.head = Some(facts(&head_model, Some(loaded.signature())));
+        review.notes.extend(signer_notes(&review, &head_model));
         review.cases = cases(base_model.as_ref(), &head_model, &mut loaded);
         review.notes.extend(case_notes(&review, &head_model));
         if let Some(base_model) = &base_model {

@@ -2,7 +2,10 @@
 
 use super::note;
 use crate::{
-    repository::{Candidate, VerifiedModel},
+    repository::{
+        Candidate, VerifiedModel,
+        signature::{SIGNATURE, Signed},
+    },
     review::{
         report::{CaseOutcome, Change, ModelReview, Note, Verdict},
         side::History,
@@ -85,6 +88,27 @@ pub(super) fn signature_notes(review: &ModelReview, base: &VerifiedModel) -> Vec
             "see that they are ready for it",
         )],
     }
+}
+
+/// Notes on who signed: as the files themselves say it, since nobody's key is
+/// at hand here.
+pub(super) fn signer_notes(review: &ModelReview, head: &VerifiedModel) -> Vec<Note> {
+    if let Signed::Unchecked(claim) = &head.signed
+        && let Some(fault) = &claim.fault
+    {
+        let text = format!("{SIGNATURE} can't hold: {fault}");
+        return vec![note(Verdict::Wrong, text, "sign it again, or take it out")];
+    }
+    let changed = review.words.iter().find(|change| change.key == SIGNATURE);
+    let Some(change) = changed else {
+        return Vec::new();
+    };
+    let text = match (&*change.base, &*change.head) {
+        ("", after) => format!("it was not signed, and now it is, by {after}"),
+        (before, "") => format!("it was signed by {before}, and now it is not"),
+        (before, after) => format!("it was signed by {before}, and now by {after}"),
+    };
+    vec![note(Verdict::Look, text, "see that this is whom you trust")]
 }
 
 pub(super) fn case_notes(review: &ModelReview, head: &VerifiedModel) -> Vec<Note> {

@@ -46,7 +46,7 @@ fn points(recent: &Recent, span: &Span) -> Vec<Value> {
 #[test]
 fn a_step_holds_what_ended_in_it() {
     let recent = recent();
-    let linear = recent.metrics.model("linear", "v1.1.0", "0000");
+    let linear = recent.metrics.model("linear", "v1.1.0", "0000", "unsigned");
     linear.start().finish(Ok(()));
     linear.start().finish(Err(Kind::Overloaded));
     let open = linear.start();
@@ -108,7 +108,7 @@ fn a_step_holds_what_ended_in_it() {
 #[test]
 fn only_what_is_new_is_given() {
     let recent = recent();
-    let linear = recent.metrics.model("linear", "v1.1.0", "0000");
+    let linear = recent.metrics.model("linear", "v1.1.0", "0000", "unsigned");
     for step in 1..=10 {
         linear.start().finish(Ok(()));
         pass(&recent, step);
@@ -146,7 +146,7 @@ fn only_what_is_new_is_given() {
 #[test]
 fn what_is_kept_has_a_bound() {
     let recent = recent();
-    let linear = recent.metrics.model("linear", "v1.1.0", "0000");
+    let linear = recent.metrics.model("linear", "v1.1.0", "0000", "unsigned");
     for step in 1..=1000 {
         linear.start().finish(Ok(()));
         recent.metrics.rejected(Kind::NotFound);
@@ -168,12 +168,12 @@ fn what_is_kept_has_a_bound() {
 #[test]
 fn the_last_requests_of_a_version_are_not_missed() {
     let recent = recent();
-    let linear = recent.metrics.model("linear", "v1.1.0", "0000");
+    let linear = recent.metrics.model("linear", "v1.1.0", "0000", "unsigned");
     pass(&recent, 1);
     linear.start().finish(Ok(()));
     drop(linear);
     // The same version, loaded again: both count.
-    let again = recent.metrics.model("linear", "v1.1.0", "0000");
+    let again = recent.metrics.model("linear", "v1.1.0", "0000", "unsigned");
     again.start().finish(Ok(()));
     pass(&recent, 2);
     again.start().finish(Ok(()));
@@ -190,7 +190,7 @@ fn the_last_requests_of_a_version_are_not_missed() {
 #[test]
 fn steps_that_were_missed_lose_nothing() {
     let recent = recent();
-    let linear = recent.metrics.model("linear", "v1.1.0", "0000");
+    let linear = recent.metrics.model("linear", "v1.1.0", "0000", "unsigned");
     pass(&recent, 1);
     linear.start().finish(Ok(()));
     pass(&recent, 5);

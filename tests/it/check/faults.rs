@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use modelship::{
     engine::{OnnxRuntime, find_library},
-    repository::{Digest, stamp},
+    repository::{Digest, signature::Trust, stamp},
     review::{
         Side,
         check::{NO_DESCRIPTION, Request, Rule, Severity, check},
@@ -256,6 +256,8 @@ const GIT: &[Fault] = &[
         [MANIFEST, "v0.9.0 is older than v1.0.0", "to v1.1.0 or more"]),
     error(Rule::Version, |c| { let graph = stamp::write(&bytes("line-wider.onnx"), &"v1.1.0".parse().unwrap()).unwrap(); model(c, &graph, &[]); c.edit(MANIFEST, "v1.0.0", "v1.1.0"); },
         [MANIFEST, "is no major step", "make it v2.0.0"]),
+    error(Rule::Signature, |c| { c.put("models/line/model.sig", "{}"); },
+        ["models/line/model.sig", "it is no Sigstore bundle", "sign it again with `modelship sign`"]),
     warning(Rule::Version, |c| { c.put(GRAPH, "broken"); c.commit("A broken model"); other_bytes(c, "v1.1.0"); },
         [MANIFEST, "can't be loaded to compare with", "look at its signature yourself"]),
 ];
@@ -290,6 +292,7 @@ fn each_fault_is_found_with_its_place_its_reason_and_its_remedy() {
             models: &models,
             against,
             large_file: 1_000_000,
+            trust: &Trust::default(),
         };
         let found = check(&engine, &request, |_, _, _| {}).findings;
         let is_it = |f: &&modelship::review::check::Finding| {
@@ -319,6 +322,7 @@ fn each_fault_is_found_with_its_place_its_reason_and_its_remedy() {
         Rule::Ranges,
         Rule::Git,
         Rule::Version,
+        Rule::Signature,
     ] {
         match rule {
             Rule::Repository
@@ -329,7 +333,8 @@ fn each_fault_is_found_with_its_place_its_reason_and_its_remedy() {
             | Rule::Features
             | Rule::Ranges
             | Rule::Git
-            | Rule::Version => assert!(rules.contains(&rule), "{rule:?}"),
+            | Rule::Version
+            | Rule::Signature => assert!(rules.contains(&rule), "{rule:?}"),
         }
     }
 }
