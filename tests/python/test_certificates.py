@@ -9,6 +9,7 @@ from pathlib import Path
 
 import model_signing
 import pytest
+import sigstore
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -276,6 +277,16 @@ def test_a_trust_root_that_is_none_is_told_with_its_file(keyless):
         keyless.root.write_text(text)
         told = keyless.repository.refused("verify", *keyless.flags())
         assert "panicked" not in told
+        assert "trusted_root.json" in told or "log" in told, told
+
+
+@pytest.mark.parametrize("public", sorted(Path(sigstore.__file__).parent.glob("_store/*/trusted_root.json")))
+def test_the_trust_roots_of_public_instances_are_read(keyless, public):
+    """Those that sigstore-python brings: nobody there knows the signer, and that is the reason."""
+    keyless.sign()
+    keyless.root.write_bytes(public.read_bytes())
+    told = keyless.repository.refused("verify", *keyless.flags())
+    assert "No log key" in told and "trusted root of Sigstore" not in told, told
 
 
 def test_a_service_trusts_an_identity(keyless):
