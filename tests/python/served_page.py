@@ -14,6 +14,8 @@ import publish
 
 COMMIT = "4f2c1d9ab03e55d1e7a6b2d8c9f00112233445566"
 PATIENCE = 60
+PAGE = Path(__file__).parents[2] / "src" / "transport" / "http" / "page"
+AXE = PAGE / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def value(page, output: str):

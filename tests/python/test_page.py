@@ -7,15 +7,11 @@ import re
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from served_page import Served, value
-
-PAGE = Path(__file__).parents[2] / "src" / "transport" / "http" / "page"
-AXE = PAGE / "node_modules" / "axe-core" / "axe.min.js"
+from served_page import AXE, Served, value
 
 
 def test_the_card_shows_what_is_served_and_its_proof(server, visit):
