@@ -47,7 +47,8 @@ async function ask(path: string, options: RequestInit = {}): Promise<Answered<un
     reach.value = "locked";
     throw new Refused(response.status, sentence(body, response.status));
   }
-  if (reach.value !== "answers") reach.value = "answers";
+  // Health is told to everybody: it opens no door.
+  if (reach.value !== "locked") reach.value = "answers";
   // Health says what is wrong with 503.
   if (!response.ok && response.status !== 503) throw new Refused(response.status, sentence(body, response.status));
   if (response.status === 503 && !(body && typeof body === "object" && "versions" in body)) {

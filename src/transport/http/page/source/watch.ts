@@ -101,7 +101,8 @@ async function look(): Promise<void> {
   // In another order each time: where replicas take turns, none is asked for the same thing again and again.
   const order = [lookAtCards, lookAtHealth, lookAtFigures].sort(() => Math.random() - 0.5);
   // What does not answer says nothing of what does: one replica may be gone, and another there.
-  await Promise.allSettled(order.map((one) => one()));
+  const said = await Promise.allSettled(order.map((one) => one()));
+  if (said.every((one) => one.status === "fulfilled")) reach.value = "answers";
   const isSplit = () => replicas.value.size > 1 && !alive(replicas.value, Date.now()).length;
   for (let more = 0; more < AT_FIRST && isSplit(); more++) {
     await Promise.allSettled(order.sort(() => Math.random() - 0.5).map((one) => one()));
