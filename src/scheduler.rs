@@ -12,6 +12,7 @@
 mod aside;
 mod background;
 mod batch;
+mod beyond;
 pub mod client;
 pub mod event_loop;
 mod instance;

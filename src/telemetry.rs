@@ -12,6 +12,7 @@ mod model;
 mod process;
 pub mod recent;
 mod runs;
+pub mod scope;
 mod slow;
 mod statistics;
 pub mod trace;

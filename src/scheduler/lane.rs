@@ -1,27 +1,22 @@
 //! Inline placement: one instance for each event loop, run on its thread.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-
-use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     aside::let_go,
     background::Background,
     batch::{self, Overrun, Ran},
+    beyond::Beyond,
     event_loop,
     plan::Plan,
-    request::{Answer, Pending, Request, wait},
-    waiting::{Load, Room, full},
+    request::{Answer, Pending, Request, wait, wait_until},
 };
 use crate::{
     engine::{EngineError, Model, Timed},
-    error::{Error, Result},
+    error::Result,
     telemetry::ModelMetrics,
 };
 
@@ -30,12 +25,8 @@ pub(super) struct Lanes {
     lanes: Vec<Arc<Lane>>,
     /// For requests larger than a batch, and for all requests of a model that
     /// was once too slow: they would hold up an event loop.
-    beyond: Beyond,
-    /// What waits for its turn there, and how much may.
-    aside: Aside,
-    room: Room,
-    /// One of them at a time: the others wait as tasks, not as threads.
-    turn_aside: Semaphore,
+    beyond: Arc<Beyond>,
+    background: Background,
 }
 
 /// One instance and the requests that gather for it. The lock is taken by
@@ -47,22 +38,13 @@ pub(super) struct Lane {
     max_batch: usize,
     longest: Duration,
     /// Where runs go on that take too long for an event loop; `None` for the
-    /// lane aside itself.
-    beyond: Option<Beyond>,
-}
-
-/// Where a lane's requests go when a run of theirs took too long.
-#[derive(Clone)]
-struct Beyond {
-    aside: Arc<Lane>,
-    /// Whether it has happened.
-    overran: Arc<AtomicBool>,
-    background: Background,
+    /// lane beyond itself.
+    beyond: Option<Arc<Beyond>>,
 }
 
 /// A model of microseconds that takes this long has gone astray, and the event
 /// loop can't wait to see how far.
-const LONGEST_INLINE: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_INLINE: Duration = Duration::from_millis(100);
 
 struct State {
     session: Timed,
@@ -80,7 +62,7 @@ impl Lanes {
         plan: &Plan,
         metrics: Arc<ModelMetrics>,
     ) -> Result<Self, EngineError> {
-        let lane = |beyond: Option<Beyond>| {
+        let lane = |beyond: Option<Arc<Beyond>>| {
             let longest = match beyond {
                 Some(_) => plan.max_run_time.min(LONGEST_INLINE),
                 None => plan.max_run_time,
@@ -100,106 +82,47 @@ impl Lanes {
                 beyond,
             }))
         };
-        let beyond = Beyond {
-            aside: lane(None)?,
-            overran: Arc::default(),
-            background: plan.background,
-        };
+        let beyond = Beyond::new(lane(None)?, plan);
         Ok(Self {
             lanes: (0..plan.instances.max(1))
                 .map(|_| lane(Some(beyond.clone())))
                 .collect::<Result<_, EngineError>>()?,
             beyond,
-            turn_aside: Semaphore::new(1),
-            aside: Aside::default(),
-            room: plan.room(),
+            background: plan.background,
         })
     }
 
     pub(super) fn waiting(&self) -> usize {
         let gathered: usize = self.lanes.iter().map(|lane| lane.state().rows).sum();
-        gathered + self.aside.rows.load(Ordering::Relaxed)
+        gathered + self.beyond.waiting()
+    }
+
+    /// Where requests go that an event loop can't wait for.
+    #[cfg(test)]
+    pub(super) fn beyond(&self) -> &Arc<Beyond> {
+        &self.beyond
     }
 
     pub(super) async fn submit(&self, request: Request) -> Result<Answer> {
         let index = event_loop::index();
         let lane = &self.lanes[index.unwrap_or(0) % self.lanes.len()];
+        let deadline = request.deadline;
         let (pending, answer) = Pending::new(request);
         let large = lane.max_batch > 1 && pending.rows > lane.max_batch;
-        if index.is_some() && (large || self.beyond.overran.load(Ordering::Relaxed)) {
-            return self.submit_aside(pending, answer).await;
+        if index.is_some() && (large || self.beyond.takes_all()) {
+            self.beyond.push(pending)?;
+            return wait_until(answer, deadline).await;
         }
         lane.accept(pending, index.is_some());
         wait(answer).await
-    }
-
-    async fn submit_aside(
-        &self,
-        pending: Pending,
-        answer: oneshot::Receiver<Result<Answer>>,
-    ) -> Result<Answer> {
-        let waiting = WaitingAside::new(&self.aside, pending.load());
-        let Load { rows, bytes } = waiting.before;
-        // A request larger than all that may wait still runs, when it is alone.
-        let fits = rows + pending.rows <= self.room.rows
-            && bytes.saturating_add(pending.load().bytes) <= self.room.bytes;
-        if rows > 0 && !fits {
-            return Err(full(waiting.before, self.room));
-        }
-        // Fails only when it is closed, and nobody closes it.
-        let _turn = self.turn_aside.acquire().await;
-        drop(waiting);
-        let lane = Arc::clone(&self.beyond.aside);
-        let ran = tokio::task::spawn_blocking(move || lane.accept(pending, false));
-        if ran.await.is_err() {
-            return Err(Error::internal("the thread of a large request ended early"));
-        }
-        wait(answer).await
-    }
-}
-
-/// What waits for its turn aside.
-#[derive(Default)]
-struct Aside {
-    rows: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
-/// Counts a request that waits for its turn aside.
-struct WaitingAside<'a> {
-    aside: &'a Aside,
-    load: Load,
-    /// What waited already.
-    before: Load,
-}
-
-impl<'a> WaitingAside<'a> {
-    fn new(aside: &'a Aside, load: Load) -> Self {
-        let before = Load {
-            rows: aside.rows.fetch_add(load.rows, Ordering::Relaxed),
-            bytes: aside.bytes.fetch_add(load.bytes, Ordering::Relaxed),
-        };
-        Self {
-            aside,
-            load,
-            before,
-        }
-    }
-}
-
-impl Drop for WaitingAside<'_> {
-    fn drop(&mut self) {
-        self.aside.rows.fetch_sub(self.load.rows, Ordering::Relaxed);
-        self.aside
-            .bytes
-            .fetch_sub(self.load.bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Lanes {
     fn drop(&mut self) {
+        self.beyond.close();
         let lanes = std::mem::take(&mut self.lanes);
-        let_go((lanes, self.beyond.clone()), self.beyond.background);
+        let_go((lanes, self.beyond.clone()), self.background);
     }
 }
 
@@ -236,6 +159,18 @@ impl Lane {
         }
     }
 
+    /// The most rows of one run.
+    pub(super) fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    /// Runs requests that go together, now.
+    pub(super) fn run_all(&self, requests: Vec<Pending>) {
+        let mut state = self.state();
+        state.pending.extend(requests);
+        self.run(&mut state);
+    }
+
     /// The turn is over.
     pub(super) fn flush(&self) {
         let mut state = self.state();
@@ -264,39 +199,9 @@ impl Lane {
             },
             Ran::Overran => {
                 if let Some(beyond) = &self.beyond {
-                    beyond.take(std::mem::take(pending));
+                    beyond.take_over(std::mem::take(pending));
                 }
             }
-        }
-    }
-}
-
-impl Beyond {
-    /// Runs `requests` on a thread of their own, and from now on all others of
-    /// the model away from the event loops.
-    fn take(&self, mut requests: Vec<Pending>) {
-        if !self.overran.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                limit = ?LONGEST_INLINE,
-                "a run held up an event loop: the model runs aside from now on"
-            );
-        }
-        let Self {
-            aside, background, ..
-        } = self.clone();
-        let apart = std::thread::Builder::new()
-            .name("aside".to_owned())
-            .spawn(move || {
-                background.give_way();
-                let _at_work = background.at_work();
-                for request in requests.drain(..) {
-                    aside.accept(request, false);
-                }
-            });
-        if let Err(error) = apart {
-            // The requests went with it: their callers are told of an end
-            // without an answer.
-            tracing::error!(%error, "no thread for requests that took too long");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     client, instance,
     plan::Plan,
-    request::{Answer, Pending, Request, late, wait},
+    request::{Answer, Pending, Request, wait_until},
     waiting::{Room, Waiting, full, gave_way},
 };
 use crate::{
@@ -98,14 +98,7 @@ impl Sender {
         let deadline = request.deadline;
         let (pending, answer) = Pending::new(request);
         self.queue.push(level, pending)?;
-        match deadline {
-            None => wait(answer).await,
-            // A caller with a deadline is told when it passes, not when an
-            // instance next looks at the queue.
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), wait(answer))
-                .await
-                .unwrap_or_else(|_| Err(late())),
-        }
+        wait_until(answer, deadline).await
     }
 }
 

@@ -139,6 +139,20 @@ pub(super) async fn wait(answer: oneshot::Receiver<Result<Answer>>) -> Result<An
         .unwrap_or_else(|_| Err(Error::internal("an instance ended without an answer")))
 }
 
+/// The same, until `deadline`: its caller is told when that passes, not when a
+/// queue is next looked at.
+pub(super) async fn wait_until(
+    answer: oneshot::Receiver<Result<Answer>>,
+    deadline: Option<Instant>,
+) -> Result<Answer> {
+    match deadline {
+        None => wait(answer).await,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), wait(answer))
+            .await
+            .unwrap_or_else(|_| Err(late())),
+    }
+}
+
 /// The error of a request whose deadline passed before it ran.
 pub(super) fn late() -> Error {
     Error::deadline("the request's deadline passed before the model ran")

@@ -114,6 +114,11 @@ impl Waiting {
         Ok(())
     }
 
+    /// All of them, the most urgent first.
+    pub(super) fn into_requests(self) -> impl Iterator<Item = Pending> {
+        self.levels.into_values().flatten()
+    }
+
     /// Moves requests of the client that holds most out to `gone`, until it
     /// holds `beyond` less. `false` where that would be no fairer.
     fn give_way(

@@ -15,30 +15,30 @@ mod patience;
 mod seated;
 mod streams;
 mod turns;
+mod unread;
 mod wire;
 
 use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::response::Response;
 use http::Request;
-use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
 use tower::Service;
 
-pub use self::clients::Capacity;
 use self::{
     arrival::Arrival, clients::Clients, event_loop::Loops, handshake::Handshakes, wire::Moving,
 };
+pub use self::{clients::Capacity, unread::Arriving};
 use super::tls::Tls;
 use crate::telemetry::Metrics;
 
 /// What answers requests: a router, or what stands before one.
 pub trait Answers:
     Service<
-        Request<Incoming>,
+        Request<Arriving>,
         Response = Response,
         Error = Infallible,
         Future: Future<Output = Result<Response, Infallible>> + Send,
@@ -50,7 +50,7 @@ pub trait Answers:
 
 impl<S> Answers for S where
     S: Service<
-            Request<Incoming>,
+            Request<Arriving>,
             Response = Response,
             Error = Infallible,
             Future: Future<Output = Result<Response, Infallible>> + Send,

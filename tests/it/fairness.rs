@@ -8,7 +8,7 @@ use modelship::{
 };
 use tokio::task::JoinHandle;
 
-use crate::batching::{Bench, plan, threads};
+use crate::batching::{Bench, event_loop, plan, threads};
 
 type Asked = JoinHandle<Result<Vec<f32>, Kind>>;
 
@@ -130,4 +130,40 @@ fn what_would_be_refused_is_known_before_it_is_read() {
     assert_eq!(admit(GREEDY), Err(Kind::Overloaded));
     assert_eq!(admit(POLITE), Ok(()));
     assert_eq!(full.open(), 64);
+}
+
+#[test]
+fn of_requests_that_an_event_loop_can_not_wait_for() {
+    let bench = Bench::new(plan(Placement::Inline));
+    let runtime = event_loop();
+    bench.engine.hold();
+    let ask = |from: [u8; 4], first: f32| {
+        let asked = bench.ask(first, 16, Request::default());
+        runtime.spawn(client::working_for(Some(IpAddr::from(from)), asked))
+    };
+    let turn = || {
+        runtime.block_on(async {
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        });
+    };
+    let running = ask(GREEDY, 0.0);
+    turn();
+    bench.engine.wait_for_waiting(1);
+    let mut greedy: Vec<_> = (1..=4).map(|i| ask(GREEDY, i as f32)).collect();
+    turn();
+    assert_eq!(bench.scheduler.waiting(), 64);
+    let more = runtime.block_on(ask(GREEDY, 9.0)).unwrap();
+    assert_eq!(more, Err(Kind::Overloaded));
+    let polite = ask(POLITE, 7.0);
+    turn();
+    assert_eq!(bench.scheduler.waiting(), 64);
+    let last = greedy.pop().unwrap();
+    assert_eq!(runtime.block_on(last).unwrap(), Err(Kind::Overloaded));
+    bench.engine.open();
+    for asked in greedy.into_iter().chain([running, polite]) {
+        assert!(runtime.block_on(asked).unwrap().is_ok());
+    }
+    assert_eq!(bench.scheduler.waiting(), 0);
 }

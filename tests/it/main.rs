@@ -46,4 +46,5 @@ mod terminal;
 mod tidy;
 mod top;
 mod traces;
+mod unread;
 mod wire;

@@ -36,11 +36,15 @@ pub(super) async fn infer(
     let answered = async {
         let mut messages = Messages::new(&headers, body, context.limits, context.memory.begin())?;
         let deadline = wire::deadline(&headers)?;
-        let request = messages.next().await?;
+        let admit = |model: &str, version: &str| {
+            let lease = inference::lease(&context.catalog, model, version)?;
+            lease.admit()
+        };
+        let request = messages.next_admitted(&admit).await?;
         let request = request.ok_or_else(|| Error::invalid("the call came without a message"))?;
         let mut memory = messages.reserved();
         let answered = answer(&context, request, deadline, came).await?;
-        memory.take(answered.raw.iter().map(Bytes::len).sum())?;
+        memory.take(answered.size())?;
         let response = reply::one(answered, messages.is_gzip()).await?;
         Ok(memory.kept_until_sent(response))
     };
@@ -51,6 +55,19 @@ pub(super) async fn infer(
 pub(super) struct Answered {
     pub(super) message: ModelInferResponse,
     pub(super) raw: Vec<Bytes>,
+}
+
+impl Answered {
+    /// How many bytes it takes, or somewhat fewer.
+    pub(super) fn size(&self) -> usize {
+        let raw: usize = self.raw.iter().map(Bytes::len).sum();
+        // To count what is typed, all of it is looked at.
+        if self.raw.is_empty() {
+            prost::Message::encoded_len(&self.message)
+        } else {
+            raw
+        }
+    }
 }
 
 /// Answers `request`, which came at `came`.

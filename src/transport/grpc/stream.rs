@@ -30,7 +30,7 @@ use crate::{
     error::{Error, Kind, Result},
     scheduler::client,
     telemetry::trace::{self, Span, Traced},
-    transport::{readiness::Stage, status},
+    transport::{memory::Reserved, readiness::Stage, status},
 };
 
 /// Requests of one stream that run at once; more wait in the socket.
@@ -59,6 +59,7 @@ pub(super) async fn infer(
         runs,
         current: None,
         parts: VecDeque::new(),
+        taken: None,
         is_over: false,
         reading: reading.abort_handle(),
     };
@@ -67,7 +68,7 @@ pub(super) async fn infer(
 
 /// A request that runs; dropping it takes it back.
 enum Run {
-    Request(Aborting<Result<Vec<Bytes>>>),
+    Request(Aborting<Result<Written>>),
     /// The stream ends here, for this reason.
     End(Error),
 }
@@ -101,9 +102,12 @@ async fn read(
                 // How long a stream waits for its next message is its caller's affair.
                 let came = Instant::now();
                 let run = async move {
-                    let answered = answer(&context, request, deadline, came).await;
+                    let answered = answer(&context, request, deadline, came).await?;
+                    // The request has gone; what is kept now is the answer.
+                    let mut taken = memory.another();
                     drop(memory);
-                    answered
+                    taken.take(answered.size())?;
+                    Ok((answered, taken))
                 };
                 let run = client::working_for(client::current(), run);
                 let traced = traced.as_ref().map(Traced::below);
@@ -154,8 +158,10 @@ impl<T> Drop for Aborting<T> {
 /// The answers, in the order of the requests.
 struct Answers {
     runs: mpsc::Receiver<Run>,
-    current: Option<Aborting<Result<Vec<Bytes>>>>,
+    current: Option<Aborting<Result<Written>>>,
     parts: VecDeque<Bytes>,
+    /// What the answer takes whose parts these are.
+    taken: Option<Reserved>,
     is_over: bool,
     reading: AbortHandle,
 }
@@ -173,14 +179,17 @@ impl Answers {
             if let Some(part) = self.parts.pop_front() {
                 return Poll::Ready(Some(Ok(part)));
             }
+            self.taken = None;
             if let Some(current) = &mut self.current {
                 let joined = ready!(Pin::new(&mut current.0).poll(cx));
                 self.current = None;
-                let parts = joined.unwrap_or_else(|e| {
+                let written = joined.unwrap_or_else(|e| {
                     let error = Error::internal(format!("a request of a stream: {e}"));
                     failed(&error, String::new())
                 });
-                self.parts = parts?.into();
+                let (parts, taken) = written?;
+                self.parts = parts.into();
+                self.taken = taken;
                 continue;
             }
             match ready!(self.runs.poll_recv(cx)) {
@@ -192,19 +201,29 @@ impl Answers {
     }
 }
 
+/// A message of the stream, and what it takes of the memory for requests.
+type Written = (Vec<Bytes>, Option<Reserved>);
+
 /// The message that says what became of the request `id`.
-async fn written(answered: Result<Answered>, id: String, is_gzip: bool) -> Result<Vec<Bytes>> {
+async fn written(
+    answered: Result<(Answered, Reserved)>,
+    id: String,
+    is_gzip: bool,
+) -> Result<Written> {
     match answered {
-        Ok(answered) => reply::streamed(last(answered), is_gzip).await,
+        Ok((answered, taken)) => {
+            let parts = reply::streamed(last(answered), is_gzip).await?;
+            Ok((parts, Some(taken)))
+        }
         Err(error) => failed(&error, id),
     }
 }
 
-fn failed(error: &Error, id: String) -> Result<Vec<Bytes>> {
+fn failed(error: &Error, id: String) -> Result<Written> {
     if error.kind() == Kind::Internal {
         tracing::error!("{error}");
     }
-    reply::failed(error, id)
+    Ok((reply::failed(error, id)?, None))
 }
 
 /// Says that no other answer to this request follows, which clients of streams

@@ -82,12 +82,24 @@ impl Messages {
     /// `Invalid` for what is no such message, `TooLarge` beyond the limit,
     /// `Deadline` when it comes too slowly.
     pub(super) async fn next<M: Message + Default>(&mut self) -> Result<Option<M>> {
+        self.next_admitted(&|_, _| Ok(())).await
+    }
+
+    /// The same, of a message that `admit` lets in by what it names first: the
+    /// model and its version. One that is not let in is not read.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), and as `admit`.
+    pub(super) async fn next_admitted<M: Message + Default>(
+        &mut self,
+        admit: &(dyn Fn(&str, &str) -> Result<()> + Sync),
+    ) -> Result<Option<M>> {
         // An idle stream may stay idle: the time runs from the first byte on.
         if !self.fill(1).await? {
             return Ok(None);
         }
         let seconds = self.limits.body_timeout.as_secs();
-        tokio::time::timeout(self.limits.body_timeout, self.whole())
+        tokio::time::timeout(self.limits.body_timeout, self.whole(admit))
             .await
             .unwrap_or_else(|_| {
                 Err(Error::deadline(format!(
@@ -97,7 +109,10 @@ impl Messages {
             .map(Some)
     }
 
-    async fn whole<M: Message + Default>(&mut self) -> Result<M> {
+    async fn whole<M: Message + Default>(
+        &mut self,
+        admit: &(dyn Fn(&str, &str) -> Result<()> + Sync),
+    ) -> Result<M> {
         let cut = || Error::invalid("the body ends within a message");
         if !self.fill(PREFIX).await? {
             return Err(cut());
@@ -106,6 +121,14 @@ impl Messages {
         let length = usize::try_from(self.frames.get_u32()).unwrap_or(usize::MAX);
         if length > self.limits.body {
             return Err(self.limits.too_large("message"));
+        }
+        if length > 0 && is_compressed == 0 {
+            if !self.fill(1).await? {
+                return Err(cut());
+            }
+            if let Some((model, version)) = named(self.frames.chunk(), length) {
+                admit(model, version)?;
+            }
         }
         self.memory.take(length * (1 + memory::BINARY))?;
         if !self.fill(length).await? {
@@ -157,6 +180,26 @@ pub(super) fn decode<'p, M: Message + Default>(
         frames.push(Bytes::copy_from_slice(piece));
     }
     M::decode(frames).map_err(|e| undecodable(&e))
+}
+
+/// The model and the version that a request of `length` bytes names, where
+/// its `start` says both: fields are commonly written in their order.
+fn named(start: &[u8], length: usize) -> Option<(&str, &str)> {
+    const MODEL: u8 = 1 << 3 | 2;
+    const VERSION: u8 = 2 << 3 | 2;
+    fn text(field: &[u8]) -> Option<(&str, &[u8])> {
+        // Names are short: their length is one byte.
+        let (&size, rest) = field.split_first().filter(|(size, _)| **size < 0x80)?;
+        let (text, rest) = rest.split_at_checked(size.into())?;
+        Some((std::str::from_utf8(text).ok()?, rest))
+    }
+    let start = &start[..start.len().min(length)];
+    let (model, rest) = text(start.strip_prefix(&[MODEL])?)?;
+    match rest.strip_prefix(&[VERSION]) {
+        Some(rest) => Some((model, text(rest)?.0)),
+        // Another field follows, or none does.
+        None => (!rest.is_empty() || start.len() == length).then_some((model, "")),
+    }
 }
 
 fn undecodable(error: &prost::DecodeError) -> Error {
@@ -306,6 +349,33 @@ mod tests {
         assert_eq!(bytes, "012345678");
         assert_eq!(bytes.as_ptr().align_offset(8), 0);
         assert_eq!(frames.chunk(), b"9");
+    }
+
+    #[test]
+    fn the_model_is_known_before_all_is_read() {
+        for (model, version) in [("linear", ""), ("linear", "v1.0.0"), ("é", "v1.0.0")] {
+            let request = ModelInferRequest {
+                model_name: model.to_owned(),
+                model_version: version.to_owned(),
+                raw_input_contents: vec![Bytes::from(vec![0; 100])],
+                ..ModelInferRequest::default()
+            };
+            let message = request.encode_to_vec();
+            for known in 0..=message.len() {
+                let found = named(&message[..known], message.len());
+                if let Some(found) = found {
+                    assert_eq!(found, (model, version));
+                }
+                let needed = match version.len() {
+                    0 => 3 + model.len(),
+                    more => 4 + model.len() + more,
+                };
+                assert_eq!(found.is_some(), known >= needed, "{known}");
+            }
+        }
+        assert_eq!(named(b"\x0a\x01a", 3), Some(("a", "")));
+        assert_eq!(named(b"\x0a\x01a", 4), None);
+        assert_eq!(named(b"\x0a\xff\xff", 9), None);
     }
 
     proptest! {

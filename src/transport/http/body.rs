@@ -20,10 +20,7 @@ pub(super) async fn read(body: Body, limits: Limits, memory: &mut Reserved) -> R
     if announced > limits.body as u64 {
         return Err(limits.too_large("body"));
     }
-    if let Err(full) = memory.take(usize::try_from(announced).unwrap_or(usize::MAX)) {
-        pass_by(body, limits).await;
-        return Err(full);
-    }
+    memory.take(usize::try_from(announced).unwrap_or(usize::MAX))?;
     match tokio::time::timeout(limits.body_timeout, collect(body, limits, memory)).await {
         Ok(read) => read,
         Err(_) => Err(Error::deadline(format!(
@@ -31,24 +28,6 @@ pub(super) async fn read(body: Body, limits: Limits, memory: &mut Reserved) -> R
             limits.body_timeout.as_secs()
         ))),
     }
-}
-
-/// Lets `body` go by without keeping any of it, for a request that is refused
-/// already: who is still sending would not read the answer, and the connection
-/// would be lost.
-pub(super) async fn pass_by(body: Body, limits: Limits) {
-    let all = async {
-        let mut body = body;
-        let mut passed = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            passed += frame.into_data().map_or(0, |data| data.len());
-            if passed > limits.body {
-                return;
-            }
-        }
-    };
-    // What does not come in time is cut off with the connection.
-    let _ = tokio::time::timeout(limits.body_timeout, all).await;
 }
 
 async fn collect(mut body: Body, limits: Limits, memory: &mut Reserved) -> Result<Bytes> {

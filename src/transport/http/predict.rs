@@ -209,10 +209,7 @@ fn number_input(servable: &Servable) -> Result<(&TensorSpec, Shape)> {
 async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Response> {
     let refused = |e| lease.refused(e);
     let deadline = deadline(request.headers()).map_err(refused)?;
-    if let Err(full) = lease.admit() {
-        body::pass_by(request.into_body(), http.limits).await;
-        return Err(full);
-    }
+    lease.admit()?;
     let mut memory = http.memory.begin();
     let body = body::read(request.into_body(), http.limits, &mut memory)
         .await

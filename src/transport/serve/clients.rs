@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-use tokio::sync::Notify;
+use tokio::{net::TcpStream, sync::Notify};
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,10 @@ pub(super) struct Seat {
     is_leaving: AtomicBool,
     /// Told to close when what it has is answered.
     pub(super) leave: Notify,
+    /// Whether an answer was given over a body that was not read.
+    pub(super) unread: AtomicBool,
+    /// The connection itself, once nothing more is read or written as HTTP.
+    left: Mutex<Option<TcpStream>>,
 }
 
 /// A seat that is given back when this drops.
@@ -152,6 +156,11 @@ fn leave(seats: &[Arc<Seat>], may: impl Fn(&Seat) -> bool) -> bool {
 }
 
 impl Seat {
+    /// Where the connection is left.
+    pub(super) fn left(&self) -> MutexGuard<'_, Option<TcpStream>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn stays(&self) -> bool {
         !self.is_leaving.load(Ordering::Acquire)
     }

@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its end.
 
-use std::{future::poll_fn, pin::Pin, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -18,7 +18,7 @@ use super::{
     patience,
     seated::Seated,
     streams::Streams,
-    turns,
+    turns, unread,
     wire::{Watch, Wire},
 };
 
@@ -90,7 +90,6 @@ pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
         address: stay.taken.address,
     });
     let connection = builder.serve_connection(TokioIo::new(wire), service);
-    tokio::pin!(connection);
     let lost = async {
         if seat.reserve {
             sleep(RESERVE_STAYS).await;
@@ -106,28 +105,43 @@ pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
             () = async { announced(closing).await; sleep(LAST_MOMENT).await } => {}
         }
     };
-    tokio::pin!(lost, last_moment);
-    let mut is_leaving = false;
-    let result = loop {
-        tokio::select! {
-            // The connection first: what has come is read before it is told to
-            // close, and so is answered.
-            biased;
-            result = connection.as_mut() => break result,
-            () = last_moment.as_mut(), if !is_leaving => {
-                is_leaving = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            why = lost.as_mut() => {
-                stay.metrics.doors().cut();
-                tracing::debug!(why, "a connection was cut");
-                return;
+    let result = {
+        tokio::pin!(connection, lost, last_moment);
+        let mut is_leaving = false;
+        loop {
+            tokio::select! {
+                // The connection first: what has come is read before it is told
+                // to close, and so is answered.
+                biased;
+                result = connection.as_mut() => break result,
+                () = last_moment.as_mut(), if !is_leaving => {
+                    is_leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                why = lost.as_mut() => {
+                    stay.metrics.doors().cut();
+                    tracing::debug!(why, "a connection was cut");
+                    return;
+                }
             }
         }
     };
-    if let Err(error) = result {
+    if let Err(error) = &result {
         // The caller's doing: a reset, a late head, bytes that are not HTTP.
         tracing::debug!(%error, "a connection ended early");
+    }
+    let refused = |error: &(dyn std::error::Error + Send + Sync + 'static)| {
+        let error = error.downcast_ref::<hyper::Error>();
+        error.is_some_and(hyper::Error::is_parse)
+    };
+    let is_unread = seat.unread.load(Relaxed) || result.is_err_and(|e| refused(&*e));
+    let left = seat.left().take();
+    if let Some(stream) = left.filter(|_| is_unread) {
+        tokio::select! {
+            () = unread::linger(stream) => {}
+            () = async { announced(&mut stay.closing).await; sleep(LAST_MOMENT).await } => {}
+            () = seat.leave.notified() => {}
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
     Answers,
     clients::Seat,
     streams::{Paced, answered},
+    unread::{Arriving, PassBy, Unread},
 };
 use crate::{
     error::Error,
@@ -49,6 +50,7 @@ impl<S: Answers> Service<Request<Incoming>> for Seated<S> {
         self.seat.in_head.store(false, Relaxed);
         self.seat.busy.store(true, Relaxed);
         let is_refused = self.seat.reserve && !doors::is_health(request.uri().path());
+        let (request, unread) = Arriving::watched(request);
         let (inner, refused) = if is_refused {
             (None, Some(refused()))
         } else {
@@ -58,6 +60,8 @@ impl<S: Answers> Service<Request<Incoming>> for Seated<S> {
         Answering {
             inner,
             refused,
+            unread,
+            passing: None,
             seat: self.seat.clone(),
             is_http2: self.is_http2,
         }
@@ -80,6 +84,10 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         refused: Option<Response>,
+        // What the request brought, until it is answered.
+        unread: Option<Unread>,
+        // The answer, while the rest of the request goes by.
+        passing: Option<(Response, Option<PassBy>)>,
         seat: Arc<Seat>,
         is_http2: bool,
     }
@@ -90,15 +98,32 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Answering<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = match (this.refused.take(), this.inner.as_pin_mut()) {
-            (Some(refused), _) => refused,
-            (None, Some(inner)) => {
-                let Ok(response) = std::task::ready!(inner.poll(cx));
-                response
-            }
-            // Polled after its end.
-            (None, None) => return Poll::Pending,
+        if this.passing.is_none() {
+            let response = match (this.refused.take(), this.inner.as_pin_mut()) {
+                (Some(refused), _) => refused,
+                (None, Some(inner)) => {
+                    let Ok(response) = std::task::ready!(inner.poll(cx));
+                    response
+                }
+                // Polled after its end.
+                (None, None) => return Poll::Pending,
+            };
+            let rest = this.unread.take().and_then(|u| u.rest(*this.is_http2));
+            *this.passing = Some((response, rest));
+        }
+        let is_whole = match this.passing {
+            Some((_, Some(rest))) => std::task::ready!(rest.poll(cx)),
+            _ => true,
         };
+        // The body goes with its rest, so that nobody waits for it.
+        let Some((mut response, _)) = this.passing.take() else {
+            return Poll::Pending;
+        };
+        if !is_whole && !*this.is_http2 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            this.seat.unread.store(true, Relaxed);
+        }
         this.seat.busy.store(false, Relaxed);
         answered();
         let is_http2 = *this.is_http2;

@@ -37,7 +37,7 @@ impl Held {
         let (release, released) = mpsc::channel::<()>();
         let released = Arc::new(Mutex::new(released));
         let taken = order.clone();
-        let service = tower::service_fn(move |request: Request<Incoming>| {
+        let service = tower::service_fn(move |request: Request<Arriving>| {
             let path = request.uri().path().to_owned();
             let (held, released, taken) = (held.clone(), released.clone(), taken.clone());
             async move {

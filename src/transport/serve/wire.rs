@@ -129,6 +129,15 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    /// Leaves the connection to whoever carried it: the caller may still send.
+    fn drop(&mut self) {
+        if let (Some(watch), Some(stream)) = (&self.watch, self.stream.take()) {
+            *watch.seat.left() = Some(stream);
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,

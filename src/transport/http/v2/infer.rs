@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Uri};
 use serde_json::Value;
 
 use super::{
-    super::{Http, access::served, answer::Failure, body, encoding::Encoding, path::Segments},
+    super::{Http, access::served, answer::Failure, encoding::Encoding, path::Segments},
     arrival::Arrival,
     request::{Input, Parameters, Request},
     response::{Reply, Wanted},
@@ -75,10 +75,7 @@ pub(in super::super) async fn infer(
 async fn answer(lease: &Lease, http: &Http, headers: &HeaderMap, body: Body) -> Result<Response> {
     let limits = http.limits;
     let mut memory = http.memory.begin();
-    if let Err(full) = lease.admit() {
-        body::pass_by(body, limits).await;
-        return Err(full);
-    }
+    lease.admit()?;
     let arrived = tokio::time::timeout(
         limits.body_timeout,
         arrive(lease.signature(), limits, headers, body, &mut memory),
@@ -124,11 +121,8 @@ async fn arrive(
     };
     let announced = http_body::Body::size_hint(&body).exact();
     let announced = announced.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    if announced.is_none_or(|n| n <= limits.body)
-        && let Err(full) = memory.take(announced.unwrap_or(0).saturating_mul(times))
-    {
-        body::pass_by(body, limits).await;
-        return Err(full);
+    if announced.is_none_or(|n| n <= limits.body) {
+        memory.take(announced.unwrap_or(0).saturating_mul(times))?;
     }
     let mut arrival = Arrival::new(body, limits, memory)?;
     if let Some(encoding) = Encoding::of(headers)? {

@@ -12,12 +12,13 @@ use std::{
 };
 
 use axum::response::Response;
-use hyper::{Request, body::Incoming};
+use hyper::Request;
 use tokio::time::{Instant, timeout};
 
 use super::{
     super::{
         clients::{Capacity, Clients, Taken},
+        unread::Arriving,
         wire::Moving,
     },
     *,
@@ -42,7 +43,7 @@ async fn kept(bytes: &[u8]) -> (Duration, String) {
     caller.write_all(bytes).unwrap();
     let (stream, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
-    let service = tower::service_fn(|_: Request<Incoming>| async {
+    let service = tower::service_fn(|_: Request<Arriving>| async {
         Ok::<_, Infallible>(Response::new("answer".into()))
     });
     let (announcer, _) = watch::channel(false);
@@ -108,7 +109,7 @@ async fn a_stream_whose_window_is_never_opened_is_ended_and_no_other() {
     caller.set_nonblocking(true).unwrap();
     let (stream, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
-    let service = tower::service_fn(|request: Request<Incoming>| async move {
+    let service = tower::service_fn(|request: Request<Arriving>| async move {
         let body = match request.uri().path() {
             "/nothing" => axum::body::Body::empty(),
             _ => "answer".into(),
