@@ -228,7 +228,7 @@ mod tests {
             version: String::new(),
             commit: String::new(),
         });
-        let metrics = metrics.model("double", "v1.0.0", "");
+        let metrics = metrics.model("double", "v1.0.0", "", "unsigned");
         let lanes = Lanes::start(&model.unwrap(), &plan(), metrics).unwrap();
         let beyond = lanes.beyond();
         let (request, answer) = Pending::new(Request::default());

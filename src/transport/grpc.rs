@@ -7,6 +7,7 @@
 mod contents;
 mod health;
 mod infer;
+mod named;
 mod reply;
 mod service;
 mod stream;

@@ -68,7 +68,7 @@ impl Kept {
     }
 
     /// The other side has closed, and not by a reset.
-    fn is_over(mut self) {
+    fn ends(mut self) {
         assert_eq!(self.reader.read(&mut [0]).unwrap(), 0);
     }
 }
@@ -122,7 +122,7 @@ fn after_much_that_nobody_read_the_answer_arrives_and_says_that_it_is_the_last()
         let answer = kept.answer();
         assert_eq!(answer.status, status, "{path}: {}", answer.body);
         assert!(answer.closes, "{path}");
-        kept.is_over();
+        kept.ends();
     }
     assert_eq!(service.get("/predict/21").status, 200);
 }
@@ -141,7 +141,7 @@ fn who_asks_before_sending_need_not_send() {
         .get_mut()
         .shutdown(std::net::Shutdown::Write)
         .unwrap();
-    kept.is_over();
+    kept.ends();
 }
 
 #[test]

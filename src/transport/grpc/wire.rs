@@ -13,6 +13,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use prost::Message;
 
+use super::named::named;
 use crate::{
     error::{Error, Result},
     tensor::Buffer,
@@ -182,26 +183,6 @@ pub(super) fn decode<'p, M: Message + Default>(
     M::decode(frames).map_err(|e| undecodable(&e))
 }
 
-/// The model and the version that a request of `length` bytes names, where
-/// its `start` says both: fields are commonly written in their order.
-fn named(start: &[u8], length: usize) -> Option<(&str, &str)> {
-    const MODEL: u8 = 1 << 3 | 2;
-    const VERSION: u8 = 2 << 3 | 2;
-    fn text(field: &[u8]) -> Option<(&str, &[u8])> {
-        // Names are short: their length is one byte.
-        let (&size, rest) = field.split_first().filter(|(size, _)| **size < 0x80)?;
-        let (text, rest) = rest.split_at_checked(size.into())?;
-        Some((std::str::from_utf8(text).ok()?, rest))
-    }
-    let start = &start[..start.len().min(length)];
-    let (model, rest) = text(start.strip_prefix(&[MODEL])?)?;
-    match rest.strip_prefix(&[VERSION]) {
-        Some(rest) => Some((model, text(rest)?.0)),
-        // Another field follows, or none does.
-        None => (!rest.is_empty() || start.len() == length).then_some((model, "")),
-    }
-}
-
 fn undecodable(error: &prost::DecodeError) -> Error {
     Error::invalid(format!(
         "the message is not the protobuf of this call: {error}"
@@ -349,33 +330,6 @@ mod tests {
         assert_eq!(bytes, "012345678");
         assert_eq!(bytes.as_ptr().align_offset(8), 0);
         assert_eq!(frames.chunk(), b"9");
-    }
-
-    #[test]
-    fn the_model_is_known_before_all_is_read() {
-        for (model, version) in [("linear", ""), ("linear", "v1.0.0"), ("é", "v1.0.0")] {
-            let request = ModelInferRequest {
-                model_name: model.to_owned(),
-                model_version: version.to_owned(),
-                raw_input_contents: vec![Bytes::from(vec![0; 100])],
-                ..ModelInferRequest::default()
-            };
-            let message = request.encode_to_vec();
-            for known in 0..=message.len() {
-                let found = named(&message[..known], message.len());
-                if let Some(found) = found {
-                    assert_eq!(found, (model, version));
-                }
-                let needed = match version.len() {
-                    0 => 3 + model.len(),
-                    more => 4 + model.len() + more,
-                };
-                assert_eq!(found.is_some(), known >= needed, "{known}");
-            }
-        }
-        assert_eq!(named(b"\x0a\x01a", 3), Some(("a", "")));
-        assert_eq!(named(b"\x0a\x01a", 4), None);
-        assert_eq!(named(b"\x0a\xff\xff", 9), None);
     }
 
     proptest! {

@@ -158,8 +158,7 @@ fn builder(streams: Streams, is_http2: bool) -> Builder<Streams> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        .max_buf_size(HEAD_LIMIT)
-        .pipeline_flush(true);
+        .max_buf_size(HEAD_LIMIT);
     builder
         .http2()
         .timer(TokioTimer::new())
