@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     engine::{Engine, OnnxRuntime, find_library},
     repository::signature::Trust,
-    scheduler::Host,
+    scheduler::{Host, aside::elsewhere},
     telemetry::{
         BuildInfo, Metrics,
         recent::{Gauges, Recent},
@@ -172,13 +172,17 @@ pub async fn run_on(
     sampling.spawn(sample(recent, catalog.clone(), loops.connections()));
 
     // Health is answered while models load; nothing else is ready yet.
-    let prove = tokio::task::spawn_blocking(move || {
-        let pass = manager
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pass();
-        (manager, pass)
-    });
+    let (tell, prove) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("manager".to_owned())
+        .spawn(move || {
+            let pass = manager
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pass();
+            let _ = tell.send((manager, pass));
+        })
+        .context("the machine gives no thread to load the models with")?;
     let proved = async {
         let (manager, pass) = prove.await.context("loading the models panicked")?;
         settled(&pass, &catalog, &config)?;
@@ -215,8 +219,7 @@ pub async fn run_on(
         Err(_) => tracing::warn!("ending while a model is being loaded"),
     }
     if let Some(traces) = traces {
-        let sent = tokio::task::spawn_blocking(move || traces.end(LAST_SPANS));
-        let _ = sent.await;
+        let _ = elsewhere(move || traces.end(LAST_SPANS)).await;
     }
     match drained {
         Drained::Whole => tracing::info!("every request was answered; ending"),

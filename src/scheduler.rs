@@ -9,7 +9,7 @@
 //! own thread, in batches of what the loop found ready in one turn. A model of
 //! milliseconds runs on *threads*, so that it never blocks an event loop.
 
-mod aside;
+pub mod aside;
 mod background;
 mod batch;
 mod beyond;

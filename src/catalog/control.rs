@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Manager;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    scheduler::aside::elsewhere,
+};
 
 /// The means to load and unload models. Clones share it.
 #[derive(Clone)]
@@ -41,11 +44,10 @@ impl Control {
         work: impl FnOnce(&mut Manager) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         let manager = Arc::clone(&self.manager);
-        let done = tokio::task::spawn_blocking(move || {
-            work(&mut manager.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        done.await
-            .unwrap_or_else(|e| Err(Error::internal(format!("loading or unloading: {e}"))))
+        let done =
+            elsewhere(move || work(&mut manager.lock().unwrap_or_else(PoisonError::into_inner)));
+        let ended = || Err(Error::internal("loading or unloading panicked"));
+        done.await.unwrap_or_else(ended)
     }
 }
 

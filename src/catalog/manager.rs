@@ -7,6 +7,7 @@
 //! ready. An empty or failed scan changes nothing.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
@@ -126,8 +127,8 @@ impl Manager {
             found: candidates.len(),
             ..Pass::default()
         };
+        self.note_problems(&problems);
         if !problems.is_empty() {
-            self.note_problems(&problems);
             pass.failures.push(LoadError::Repository(problems.clone()));
         }
         let mut aspired = self.policy.aspired(candidates);
@@ -157,14 +158,16 @@ impl Manager {
             .models()
             .get(&id.name)
             .and_then(|v| v.get(&id.version));
+        let states = &self.catalog.shared.states;
         if served.is_some_and(|s| s.id == *id) {
+            // Whatever stood in its place and failed is gone.
+            states.set(&id.name, Some(&id.version), State::Ready, None);
             return;
         }
         let fingerprint = Fingerprint::of(&candidate.folder);
         if self.failed.get(id) == Some(&fingerprint) {
             return;
         }
-        let states = &self.catalog.shared.states;
         if served.is_none() {
             states.set(&id.name, Some(&id.version), State::Loading, None);
         }
@@ -206,7 +209,8 @@ impl Manager {
     }
 
     /// Retires what is served and no longer aspired, where the model has an
-    /// aspired version to serve instead or has gone altogether.
+    /// aspired version to serve instead or has gone altogether. Where a part of
+    /// it can't be looked at, nothing of it leaves.
     fn retire(&mut self, aspired: &[Candidate], problems: &[Problem], pass: &mut Pass) {
         let wanted: BTreeSet<(&str, &Version)> = aspired
             .iter()
@@ -217,9 +221,9 @@ impl Manager {
         for (name, versions) in snapshot.models() {
             let is_wanted = |v: &Version| wanted.contains(&(&**name, v));
             let replaced = versions.keys().any(is_wanted);
-            let gone = self.held.contains(name)
-                || !wanted.iter().any(|(n, _)| *n == &**name) && problems.is_empty();
-            if replaced || gone {
+            let gone = !wanted.iter().any(|(n, _)| *n == &**name);
+            let is_whole = !problems.iter().any(|p| self.hides(p, name));
+            if self.held.contains(name) || is_whole && (replaced || gone) {
                 leaving.extend(
                     versions
                         .iter()
@@ -254,10 +258,7 @@ impl Manager {
                     .get(name)
                     .is_some_and(|m| m.contains_key(v))
             };
-            match version {
-                Some(v) => wanted.contains(&(name, v)) || served(v),
-                None => !problems.is_empty(),
-            }
+            version.is_none_or(|v| wanted.contains(&(name, v)) || served(v))
         });
         let current: BTreeSet<&ModelId> = aspired.iter().map(|c| &c.id).collect();
         self.failed.retain(|id, _| current.contains(id));
@@ -277,20 +278,32 @@ impl Manager {
         error.to_string().replace(&folder, "")
     }
 
-    /// Shows folders whose manifest can't be read, and counts each once for
-    /// what is wrong with it.
+    /// The folder of a model that `problem` is in: the first one below the
+    /// repository's. `None` where it is the repository's own.
+    fn folder_of<'a>(&self, problem: &'a Problem) -> Option<Cow<'a, str>> {
+        let below = problem.file.strip_prefix(&self.root).ok()?;
+        Some(below.iter().next()?.to_string_lossy())
+    }
+
+    /// Whether there may be more of the model `name` than was seen.
+    fn hides(&self, problem: &Problem, name: &str) -> bool {
+        self.folder_of(problem).is_none_or(|folder| folder == name)
+    }
+
+    /// Shows models whose manifests can't be read for as long as that is so,
+    /// and counts each once for what is wrong with it.
     fn note_problems(&self, problems: &[Problem]) {
         let mut folders: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
         for problem in problems {
-            let folder = problem
-                .file
-                .parent()
-                .and_then(Path::file_name)
-                .map_or_else(|| "?".into(), |n| n.to_string_lossy());
+            let folder = self.folder_of(problem).unwrap_or_else(|| {
+                let own = self.root.file_name().unwrap_or_default();
+                own.to_string_lossy()
+            });
             let told = folders.entry(folder.as_ref().into()).or_default();
             told.push(self.told(problem));
         }
         let states = &self.catalog.shared.states;
+        states.retain(|name, version| version.is_some() || folders.contains_key(name));
         for (folder, told) in folders {
             if states.set(&folder, None, State::Unavailable, Some(told.join("; "))) {
                 self.loader.metrics.load_failed(&folder);

@@ -2,9 +2,11 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
+    os::unix::fs::MetadataExt as _,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -27,18 +29,21 @@ pub enum Watch {
 }
 
 /// What a folder looks like from outside: names, sizes and times of its
-/// files. It changes with every write, and costs no reading.
+/// files. It changes with every write, and costs no reading. Times are only
+/// told apart, never compared: a clock that jumps hides nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fingerprint(u64);
 
 impl Fingerprint {
     /// The fingerprint of `folder` and all below it.
     pub(super) fn of(folder: &Path) -> Self {
-        let mut entries: Vec<(PathBuf, u64, Option<SystemTime>)> = Vec::new();
+        let mut entries = Vec::new();
         walk(folder, 0, &mut entries);
         entries.sort();
         let mut hasher = DefaultHasher::new();
         entries.hash(&mut hasher);
+        // An empty folder is not one that is not there.
+        folder.is_dir().hash(&mut hasher);
         Self(hasher.finish())
     }
 }
@@ -46,7 +51,12 @@ impl Fingerprint {
 /// Deeper than a repository goes; it also ends a loop of links.
 const DEEPEST: usize = 8;
 
-fn walk(folder: &Path, depth: usize, entries: &mut Vec<(PathBuf, u64, Option<SystemTime>)>) {
+/// The size of a file, when it was written, and when it was last changed in any
+/// way: archives and `touch` set the former, and a link may turn to another
+/// file that has it, too; nobody can set the latter.
+type Look = (u64, [i64; 2], [i64; 2]);
+
+fn walk(folder: &Path, depth: usize, entries: &mut Vec<(PathBuf, Option<Look>)>) {
     let Ok(listing) = std::fs::read_dir(folder) else {
         return;
     };
@@ -54,13 +64,15 @@ fn walk(folder: &Path, depth: usize, entries: &mut Vec<(PathBuf, u64, Option<Sys
         let path = entry.path();
         // Follows links: Kubernetes swaps whole folders behind one.
         let Ok(metadata) = std::fs::metadata(&path) else {
-            entries.push((path, 0, None));
+            entries.push((path, None));
             continue;
         };
         if metadata.is_dir() && depth < DEEPEST {
             walk(&path, depth + 1, entries);
         }
-        entries.push((path, metadata.len(), metadata.modified().ok()));
+        let written = [metadata.mtime(), metadata.mtime_nsec()];
+        let changed = [metadata.ctime(), metadata.ctime_nsec()];
+        entries.push((path, Some((metadata.len(), written, changed))));
     }
 }
 
@@ -157,7 +169,13 @@ fn lock(manager: &Mutex<Manager>) -> MutexGuard<'_, Manager> {
     manager.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// File events. `None` where they can't be had: where the system gives no
+/// thread, too, which `notify` does not tell until it panics.
 fn events_of(root: &Path, sender: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    if let Err(error) = std::thread::Builder::new().spawn(|| ()) {
+        tracing::warn!(%error, "there is no thread for file events: the repository is polled");
+        return None;
+    }
     let made = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|e| !e.kind.is_access()) {
             // Full means that a look is due already.
@@ -165,14 +183,74 @@ fn events_of(root: &Path, sender: mpsc::Sender<()>) -> Option<RecommendedWatcher
         }
     })
     .and_then(|mut watcher| {
-        watcher.watch(root, RecursiveMode::Recursive)?;
-        Ok(watcher)
+        let watched = catch_unwind(AssertUnwindSafe(|| {
+            watcher.watch(root, RecursiveMode::Recursive)
+        }));
+        match watched {
+            Ok(watched) => watched.map(|()| watcher),
+            Err(_) => {
+                // Its end would panic as well.
+                std::mem::forget(watcher);
+                Err(notify::Error::generic("their thread could not be had"))
+            }
+        }
     });
     match made {
         Ok(watcher) => Some(watcher),
         Err(error) => {
             tracing::warn!(%error, "file events do not work here: the repository is polled");
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        time::SystemTime,
+    };
+
+    use super::*;
+
+    fn write(file: &Path, text: &str, time: SystemTime) {
+        fs::write(file, text).unwrap();
+        let file = File::options().append(true).open(file).unwrap();
+        file.set_modified(time).unwrap();
+    }
+
+    /// Files as an archive leaves them: all of one time.
+    #[test]
+    fn another_file_of_the_same_size_and_time_looks_different() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.toml");
+        for time in [SystemTime::UNIX_EPOCH, SystemTime::now()] {
+            write(&file, "v1.1.0", time);
+            let before = Fingerprint::of(folder.path());
+            assert_eq!(Fingerprint::of(folder.path()), before);
+            // The clock goes on by at least one of its ticks.
+            let started = std::time::Instant::now();
+            while started.elapsed() < Duration::from_millis(20) {
+                std::thread::yield_now();
+            }
+            write(&file, "v1.2.0", time);
+            assert_ne!(Fingerprint::of(folder.path()), before);
+        }
+    }
+
+    /// As after a clock that was set back, or forward.
+    #[test]
+    fn an_older_file_looks_different_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.toml");
+        let now = SystemTime::now();
+        let day = Duration::from_secs(86_400);
+        let mut seen = Vec::new();
+        for time in [now, now - 365 * day, now + 365 * day] {
+            write(&file, "v1.1.0", time);
+            let look = Fingerprint::of(folder.path());
+            assert!(!seen.contains(&look));
+            seen.push(look);
         }
     }
 }

@@ -42,7 +42,10 @@ pub(super) fn start(config: &Config) -> anyhow::Result<()> {
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(terminal && !no_color)
-        .with_env_filter(filter);
+        .with_env_filter(filter)
+        // It would tell of a log that can't be written by way of that log, and
+        // panic there.
+        .log_internal_errors(false);
     let started = if json {
         log.json()
             .flatten_event(true)

@@ -82,6 +82,19 @@ impl Folder {
         }
         let size = usize::try_from(size)
             .map_err(|_| Problem::new(&shown, "it is larger than memory", "make it smaller"))?;
+        // What can't be had is refused here; without asking first, it would end
+        // the process.
+        let mut room = Vec::<u8>::new();
+        let has_room = room.try_reserve_exact(size).is_ok();
+        // Seen from outside, or the compiler would leave the question out.
+        drop(std::hint::black_box(room));
+        if !has_room {
+            return Err(Problem::new(
+                &shown,
+                format!("it has {size} bytes, and there is not so much memory"),
+                "make it smaller, or give the process more memory",
+            ));
+        }
         // Straight into its last place: a model may be as large as memory.
         let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, size).collect();
         let changed = || {

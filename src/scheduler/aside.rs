@@ -1,6 +1,32 @@
-//! The end of what is no longer served, away from the event loops.
+//! Away from the event loops: long work of requests, and the end of what is no
+//! longer served.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::{background::Background, event_loop};
+
+/// Does `work` on a thread where nobody waits for it, or here where no thread
+/// can be had. `None` where it panicked.
+pub async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let place = Arc::new(Mutex::new(Some(work)));
+    let there = {
+        let place = Arc::clone(&place);
+        move || take(&place).map(|work| work())
+    };
+    // The runtime panics where it has no thread and the system gives none.
+    match catch_unwind(AssertUnwindSafe(|| tokio::task::spawn_blocking(there))) {
+        Ok(done) => done.await.ok().flatten(),
+        Err(_) => take(&place).map(|work| work()),
+    }
+}
+
+/// What stands in `place`: for whoever comes first.
+fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
 
 /// Drops `what` here, or on a thread of its own where this one is an event
 /// loop: to end a model's sessions takes milliseconds, in which the loop would

@@ -6,7 +6,10 @@ use std::io::Read;
 use bytes::Bytes;
 
 use super::{limits::Limits, memory::Reserved};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    scheduler::aside::elsewhere,
+};
 
 /// From this many bytes on nothing is read or written on the event loop.
 pub(super) const LARGE: usize = 256 * 1024;
@@ -23,10 +26,8 @@ pub(super) async fn off_loop<T: Send + 'static>(
     if size < LARGE {
         return work();
     }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(e) => Err(Error::internal(format!("reading or writing a body: {e}"))),
-    }
+    let ended = || Err(Error::internal("reading or writing a body panicked"));
+    elsewhere(work).await.unwrap_or_else(ended)
 }
 
 /// A compressed body or message on its way to what it holds.

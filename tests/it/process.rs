@@ -69,7 +69,15 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts `command`, which serves on port 0 and logs as JSON, and waits
     /// until it is ready.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        let started = Self::try_start(command);
+        started.unwrap_or_else(|(status, log)| {
+            panic!("it did not become ready ({status}):\n{}", log.join("\n"))
+        })
+    }
+
+    /// [`start`](Self::start), or how it ended and what it logged.
+    pub(crate) fn try_start(mut command: Command) -> Result<Self, (ExitStatus, Vec<String>)> {
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let pipe = BufReader::new(process.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
@@ -82,18 +90,21 @@ impl Serving {
         let address = loop {
             match lines.recv_timeout(PATIENCE) {
                 Ok(line) => log.push(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err((process.wait().unwrap(), log));
+                }
                 Err(error) => panic!("it did not become ready ({error}):\n{}", log.join("\n")),
             }
             if let Some(address) = log.last().and_then(|line| address(line)) {
                 break address;
             }
         };
-        Self {
+        Ok(Self {
             address,
             process,
             log,
             lines,
-        }
+        })
     }
 
     /// Reads on until a line contains `text`.

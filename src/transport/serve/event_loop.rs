@@ -85,12 +85,19 @@ impl EventLoop {
                 event_loop::idle();
             }
         });
-        let runtime = runtime.build()?;
+        // Made by its own thread: where that can't be had, a runtime left here
+        // could not be dropped, since this is one itself.
+        let (made, ready) = std::sync::mpsc::sync_channel(1);
         let name = index.map_or("management".to_owned(), |i| format!("event-loop-{i}"));
         std::thread::Builder::new().name(name).spawn(move || {
             if let Some(index) = index {
                 event_loop::attach(index);
             }
+            let runtime = match runtime.build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(made.send(Err(error))),
+            };
+            let _ = made.send(Ok(()));
             // Until all who give connections have gone: when all is drained,
             // or cut.
             runtime.block_on(async move {
@@ -99,6 +106,8 @@ impl EventLoop {
                 }
             });
         })?;
+        let ended = |_| Err(std::io::Error::other("an event loop ended at its start"));
+        ready.recv().unwrap_or_else(ended)?;
         Ok(Self { connections, open })
     }
 }

@@ -74,12 +74,19 @@ fn start(
     metrics: Metrics,
 ) -> std::io::Result<mpsc::UnboundedSender<Arrival>> {
     let (sender, mut arriving) = mpsc::unbounded_channel::<Arrival>();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    // By its own thread, as an event loop's.
+    let (made, ready) = std::sync::mpsc::sync_channel(1);
     std::thread::Builder::new()
         .name(format!("handshakes-{number}"))
         .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(made.send(Err(error))),
+            };
+            let _ = made.send(Ok(()));
             runtime.block_on(async move {
                 while let Some(arrival) = arriving.recv().await {
                     let (tls, loops, metrics) = (tls.clone(), loops.clone(), metrics.clone());
@@ -93,6 +100,12 @@ fn start(
                 }
             });
         })?;
+    let ended = |_| {
+        Err(std::io::Error::other(
+            "a thread of handshakes ended at its start",
+        ))
+    };
+    ready.recv().unwrap_or_else(ended)?;
     Ok(sender)
 }
 
