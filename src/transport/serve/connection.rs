@@ -35,11 +35,6 @@ const AGAIN: Duration = Duration::from_millis(20);
 const RESERVE_BEGINS: Duration = Duration::from_secs(2);
 const RESERVE_STAYS: Duration = Duration::from_secs(5);
 
-/// How long a kept connection may be idle. It is longer than the 60 s for which load balancers
-/// commonly keep a connection, since where this side closes first, a request
-/// that is on its way is lost.
-const IDLE: Duration = Duration::from_secs(75);
-
 /// How often an HTTP/2 peer is asked whether it is still there, and how long
 /// it may take to say so. Such connections are otherwise kept as long as the
 /// peer likes.
@@ -156,8 +151,8 @@ fn builder(streams: Streams, is_http2: bool) -> Builder<Streams> {
     };
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
+        // `patience` sees to it: hyper would set a clock for each request.
+        .header_read_timeout(None)
         .max_buf_size(HEAD_LIMIT);
     builder
         .http2()

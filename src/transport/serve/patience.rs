@@ -15,6 +15,12 @@ const HEAD: u32 = 3;
 /// How many looks may find that nothing was taken of what is written.
 const BLOCKED: u64 = NOTHING_TAKEN.as_secs() / LOOK.as_secs();
 
+/// How many looks may find a kept connection over HTTP/1 idle: for longer than
+/// the 60 seconds for which load balancers commonly keep one, since where this
+/// side closes first, a request that is on its way is lost. Over HTTP/2 the
+/// peer is asked whether it is there.
+pub(super) const IDLE: u32 = 15;
+
 /// Waits until the connection on `seat` has tried patience too long; says how.
 pub(super) async fn lost(seat: &Seat, is_http2: bool) -> &'static str {
     let (mut head, mut looks, mut blocked) = (0, 0, 0);
@@ -31,7 +37,11 @@ pub(super) async fn lost(seat: &Seat, is_http2: bool) -> &'static str {
             return "nothing was taken of what is written";
         }
         let now = seat.head.load(Relaxed);
-        let is_same = !is_http2 && seat.in_head.load(Relaxed) && (looks == 0 || now == head);
+        let (is_busy, in_head) = (seat.busy.load(Relaxed), seat.in_head.load(Relaxed));
+        if !is_http2 && !is_busy && !in_head && seat.still.load(Relaxed) >= IDLE {
+            seat.leave.notify_one();
+        }
+        let is_same = !is_http2 && in_head && (looks == 0 || now == head);
         looks = if is_same { looks + 1 } else { 0 };
         head = now;
         if looks >= HEAD {
