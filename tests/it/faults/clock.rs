@@ -52,8 +52,9 @@ fn a_clock_that_jumps_holds_up_nothing() {
     command.env("LD_PRELOAD", shim).env("TEST_CLOCK", &clock);
     let serving = Serving::start(command);
     const DAY: i64 = 86_400;
-    // Back by years, to before 1970, and forward beyond 2038.
-    for (number, offset) in [-3000 * DAY, -30_000 * DAY, 10_000 * DAY, 0]
+    // Back by years, nearly to 1970, before which Linux sets no clock, and
+    // forward beyond 2038.
+    for (number, offset) in [-3000 * DAY, -20_000 * DAY, 10_000 * DAY, 0]
         .into_iter()
         .enumerate()
     {
