@@ -3,8 +3,10 @@
 use std::{
     fmt::Write as _,
     io::IsTerminal as _,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
 };
 
 use anstyle::{AnsiColor, Style};
@@ -16,7 +18,7 @@ use crate::{
     repository::{plain, plain_json, signature::Trust},
     review::{
         Side,
-        check::{Checked, Finding, Report, Request, Severity, check},
+        check::{Checked, Finding, Report, Request, Seen, Severity},
         git::Repository,
         size,
     },
@@ -80,7 +82,6 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         None if in_workflow => "github",
         None => "text",
     };
-    let engine = OnnxRuntime::start(&engine::find_library()?)?;
     let scratch = Scratch::new()?;
     let against = matches
         .get_one::<String>("against")
@@ -100,7 +101,13 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         large_file: megabytes.saturating_mul(1_000_000),
     };
     let progress = Progress::start();
-    let report = check(&engine, &request, |n, of, model| {
+    let (seen, engine) = thread::scope(|scope| {
+        let seen = scope.spawn(|| Seen::of(&request));
+        let engine = engine::find_library().and_then(|library| OnnxRuntime::start(&library));
+        (seen.join(), engine)
+    });
+    let seen = seen.unwrap_or_else(|panic| resume_unwind(panic));
+    let report = seen.run(&engine?, |n, of, model| {
         progress.step(n, of, model.to_owned());
     });
     drop(progress);
@@ -161,9 +168,11 @@ fn line(model: &Checked) -> String {
         (cases, 0) => format!("{cases} golden cases"),
         (cases, sampled) => format!("{cases} golden cases ({sampled} drawn at random)"),
     };
-    let memory = model
-        .load_memory
-        .map(|bytes| format!(", {} of memory", size(bytes)));
+    let memory = model.load_memory.map(|bytes| match bytes {
+        // What is less is lost in the noise.
+        ..1_000_000 => ", less than 1 MB of memory".to_owned(),
+        bytes => format!(", {} of memory", size(bytes)),
+    });
     format!(
         "{} {}: {cases}, {}, loaded in {:.1} ms{}, batching {}",
         plain(&model.name),

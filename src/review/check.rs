@@ -5,16 +5,17 @@ mod history;
 mod own;
 mod ranges;
 mod signatures;
+mod workers;
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use self::own::Own;
+use self::history::Against;
 use super::{exercise::Loaded, side::Side};
 use crate::{
     engine::Engine,
-    repository::{self, Problem, signature::Trust},
+    repository::{self, Problem, Scan, signature::Trust},
 };
 
 /// The description that `modelship add` writes where none is given.
@@ -125,58 +126,75 @@ pub struct Checked {
 pub fn check(
     engine: &dyn Engine,
     request: &Request<'_>,
-    mut on_model: impl FnMut(usize, usize, &str),
+    on_model: impl FnMut(usize, usize, &str) + Send,
 ) -> Report {
-    let scan = repository::scan(request.models);
-    let mut findings = Findings::default();
-    findings.add_all(
-        Severity::Error,
-        Rule::Repository,
-        scan.problems.iter().cloned(),
-    );
-    if scan.candidates.is_empty() && scan.problems.is_empty() {
-        let remedy = "add a model with `modelship add`, or name another folder with --models";
-        let problem = Problem::new(request.models, "it holds no model", remedy);
-        findings.add(Severity::Error, Rule::Repository, problem);
-    }
-    files::misplaced(request.models, &mut findings);
-    files::git(request, &scan, &mut findings);
-    let against = request
-        .against
-        .map(|base| history::Against::new(base, request.models, &scan, &mut findings));
+    Seen::of(request).run(engine, on_model)
+}
 
-    // What the engine itself takes at its first load is no model's.
-    if let Some(first) = scan.candidates.first()
-        && let Ok(verified) = repository::read(first)
-    {
-        drop(Loaded::of(engine, &verified));
-    }
-    let mut models = Vec::new();
-    for (n, candidate) in scan.candidates.iter().enumerate() {
-        on_model(n, scan.candidates.len(), &candidate.id.to_string());
-        let verified = match repository::read(candidate) {
-            Ok(verified) => verified,
-            Err(problems) => {
-                findings.add_all(Severity::Error, Rule::Repository, problems);
-                continue;
-            }
-        };
-        signatures::check(request.trust, candidate, &mut findings);
-        let mut own = Own {
-            candidate,
-            verified: &verified,
-            findings: &mut findings,
-        };
-        let checked = own.check(engine);
-        if let (Some(against), Some((_, signature))) = (&against, &checked) {
-            against.signature(engine, candidate, signature, &mut findings);
+/// What can be seen of a model repository before anything runs: it may be
+/// looked at while the engine starts.
+pub struct Seen<'a> {
+    scan: Scan,
+    findings: Findings,
+    against: Option<Against<'a>>,
+    trust: &'a Trust,
+}
+
+impl<'a> Seen<'a> {
+    /// Looks at the repository.
+    pub fn of(request: &Request<'a>) -> Self {
+        let scan = repository::scan(request.models);
+        let mut findings = Findings::default();
+        findings.add_all(
+            Severity::Error,
+            Rule::Repository,
+            scan.problems.iter().cloned(),
+        );
+        if scan.candidates.is_empty() && scan.problems.is_empty() {
+            let remedy = "add a model with `modelship add`, or name another folder with --models";
+            let problem = Problem::new(request.models, "it holds no model", remedy);
+            findings.add(Severity::Error, Rule::Repository, problem);
         }
-        models.extend(checked.map(|(checked, _)| checked));
+        files::misplaced(request.models, &mut findings);
+        files::git(request, &scan, &mut findings);
+        let against = request
+            .against
+            .map(|base| Against::new(base, request.models, &scan, &mut findings));
+        Self {
+            scan,
+            findings,
+            against,
+            trust: request.trust,
+        }
     }
-    Report {
-        engine: engine.version(),
-        models,
-        findings: findings.sorted(),
+
+    /// Runs each model, as [`check`] does.
+    pub fn run(
+        mut self,
+        engine: &dyn Engine,
+        on_model: impl FnMut(usize, usize, &str) + Send,
+    ) -> Report {
+        let candidates = &self.scan.candidates;
+        // What the engine itself takes at its first load is no model's.
+        if let Some(first) = candidates.first()
+            && let Ok(verified) = repository::read(first)
+        {
+            drop(Loaded::of(engine, &verified));
+        }
+        let mut models = Vec::new();
+        let learned = workers::look(engine, self.trust, candidates, on_model);
+        for (own, candidate) in learned.into_iter().zip(candidates) {
+            self.findings.0.extend(own.findings.0);
+            if let (Some(against), Some((_, signature))) = (&self.against, &own.model) {
+                against.signature(engine, candidate, signature, &mut self.findings);
+            }
+            models.extend(own.model.map(|(checked, _)| checked));
+        }
+        Report {
+            engine: engine.version(),
+            models,
+            findings: self.findings.sorted(),
+        }
     }
 }
 

@@ -17,7 +17,6 @@ pub(super) fn misplaced(root: &Path, findings: &mut Findings) {
         let Ok(entries) = fs::read_dir(&folder) else {
             continue;
         };
-        let has_manifest = folder.join(MANIFEST).exists();
         let mut graphs = Vec::new();
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -39,11 +38,12 @@ pub(super) fn misplaced(root: &Path, findings: &mut Findings) {
             }
         }
         // Within a model's folder, unlisted files are told of anyway.
-        let in_model = folder
-            .ancestors()
-            .take_while(|f| f.starts_with(root))
-            .any(|f| f != root && f.join(MANIFEST).exists());
-        if !has_manifest && !in_model {
+        let in_model = || {
+            let above = folder.ancestors().take_while(|f| f.starts_with(root));
+            let mut own = above.filter(|&f| f != root);
+            own.any(|f| f.join(MANIFEST).exists())
+        };
+        if !graphs.is_empty() && !folder.join(MANIFEST).exists() && !in_model() {
             findings.add_all(
                 Severity::Error,
                 Rule::Repository,

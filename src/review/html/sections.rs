@@ -48,7 +48,7 @@ fn output_change(output: &OutputChange) -> Markup {
         @if let Some(classes) = &output.classes {
             p { (classes.flips) " of " (classes.count) " rows change their class" }
             @if !classes.pairs.is_empty() {
-                div.wide {
+                div.wide tabindex="0" {
                     table {
                         tr { th { "before" } th { "after" } th.number { "rows" } }
                         @for flip in &classes.pairs {
@@ -155,7 +155,7 @@ pub(super) fn facts(model: &ModelReview) -> Markup {
     };
     html! {
         h3 { "What it is" }
-        div.wide {
+        div.wide tabindex="0" {
             table {
                 (row("version", &|f| html! { code { (shown(&f.version)) } }))
                 (row("size", &|f| html! { (size(f.bytes)) }))
@@ -201,9 +201,9 @@ pub(super) fn cases(model: &ModelReview) -> Markup {
     html! {
         details {
             summary { "Golden cases: " (case_counts(model)) }
-            div.wide {
+            div.wide tabindex="0" {
                 table {
-                    tr { th { "case" } th { "" } th { "before" } th { "after" } th { "" } }
+                    tr { th { "case" } td {} th { "before" } th { "after" } td {} }
                     @for case in model.cases.iter().take(LINES) {
                         tr {
                             td { code { (shown(&case.name)) } }
@@ -228,7 +228,7 @@ pub(super) fn weights(model: &ModelReview) -> Markup {
     html! {
         details {
             summary { "Weights: " (weights.changed) " changed, " (weights.same) " the same" }
-            div.wide {
+            div.wide tabindex="0" {
                 table {
                     tr {
                         th { "weight" } th { "before" } th { "after" }
@@ -257,7 +257,7 @@ pub(super) fn words(model: &ModelReview) -> Markup {
     html! {
         details {
             summary { "Words of the manifest" }
-            div.wide {
+            div.wide tabindex="0" {
                 table {
                     tr { th { "key" } th { "before" } th { "after" } }
                     @for own in model.words.iter().take(LINES) {

@@ -1,0 +1,130 @@
+//! Each model looked at by itself, on every processor, and the memory that
+//! each takes told apart.
+
+use std::{
+    fs,
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{Checked, Findings, Rule, Severity, own::Own, signatures};
+use crate::{
+    engine::Engine,
+    repository::{self, Candidate, signature::Trust},
+    review::exercise::Loaded,
+    tensor::Signature,
+};
+
+/// A model of more bytes than this is looked at while nothing else is: the
+/// memory of the process is what tells how much it takes.
+const SMALL: u64 = 1_000_000;
+
+/// As much as a process starts with: ONNX Runtime goes as deep as a model's
+/// graphs are nested.
+const STACK: usize = 8 << 20;
+
+/// What was learned of one model.
+#[derive(Default)]
+pub(super) struct Learned {
+    pub(super) findings: Findings,
+    /// Absent where it can't be read or loaded.
+    pub(super) model: Option<(Checked, Signature)>,
+}
+
+/// Looks at each of `candidates`, and gives what was learned in their order.
+/// `on_model` hears of each before that.
+pub(super) fn look(
+    engine: &dyn Engine,
+    trust: &Trust,
+    candidates: &[Candidate],
+    on_model: impl FnMut(usize, usize, &str) + Send,
+) -> Vec<Learned> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let workers = processors.min(candidates.len());
+    let places: Vec<Mutex<Learned>> = candidates.iter().map(|_| Mutex::default()).collect();
+    let on_model = Mutex::new(on_model);
+    let (next, alone) = (AtomicUsize::new(0), RwLock::new(()));
+    let work = || {
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(candidate), Some(place)) = (candidates.get(n), places.get(n)) else {
+                return;
+            };
+            let small = bytes(candidate) <= SMALL;
+            let _beside = small.then(|| alone.read().unwrap_or_else(PoisonError::into_inner));
+            let _alone = (!small).then(|| alone.write().unwrap_or_else(PoisonError::into_inner));
+            lock(&on_model)(n, candidates.len(), &candidate.id.to_string());
+            *lock(place) = one(engine, trust, candidate);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..workers {
+            let thread = thread::Builder::new().stack_size(STACK);
+            // Where there is no other thread, this one does it all.
+            let _ = thread.spawn_scoped(scope, work);
+        }
+        work();
+    });
+    let own = |place: Mutex<Learned>| place.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut learned: Vec<Learned> = places.into_iter().map(own).collect();
+    if workers > 1 {
+        for (own, candidate) in learned.iter_mut().zip(candidates) {
+            own.tell_memory_apart(engine, candidate);
+        }
+    }
+    learned
+}
+
+fn one(engine: &dyn Engine, trust: &Trust, candidate: &Candidate) -> Learned {
+    let mut findings = Findings::default();
+    let model = match repository::read(candidate) {
+        Ok(verified) => {
+            signatures::check(trust, candidate, &mut findings);
+            let mut own = Own {
+                candidate,
+                verified: &verified,
+                findings: &mut findings,
+            };
+            own.check(engine)
+        }
+        Err(problems) => {
+            findings.add_all(Severity::Error, Rule::Repository, problems);
+            None
+        }
+    };
+    Learned { findings, model }
+}
+
+impl Learned {
+    /// What a small model seems to take beyond its own size may be what
+    /// another took beside it: then it is loaded once more, alone.
+    fn tell_memory_apart(&mut self, engine: &dyn Engine, candidate: &Candidate) {
+        let Some((checked, _)) = &mut self.model else {
+            return;
+        };
+        let Some(seems) = checked.load_memory.filter(|&seems| seems > SMALL) else {
+            return;
+        };
+        if bytes(candidate) <= SMALL
+            && let Ok(verified) = repository::read(candidate)
+            && let Ok(loaded) = Loaded::of(engine, &verified)
+        {
+            checked.load_memory = loaded.memory.map(|memory| memory.min(seems));
+        }
+    }
+}
+
+/// The size of the model's files, as far as they are there.
+fn bytes(candidate: &Candidate) -> u64 {
+    let files = candidate.manifest.files.iter();
+    let sizes = files.map(|file| fs::metadata(candidate.folder.join(&file.path)));
+    sizes.flatten().map(|file| file.len()).sum()
+}
+
+/// A poisoned lock means that another thread panicked, which ends the check.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
