@@ -94,6 +94,26 @@ def test_compressed_bodies(client, binary, sent, back):
     assert result.as_numpy("difference") is None
 
 
+@pytest.mark.parametrize("way", ["gzip", "deflate"])
+@pytest.mark.parametrize("binary", [True, False])
+def test_large_compressed_bodies(client, way, binary):
+    sent = np.random.default_rng(0).random((150, 1000), np.float32)
+    result = client.infer(
+        "identity-fp32",
+        [of(sent, binary=binary)],
+        outputs=[triton.InferRequestedOutput("y", binary_data=binary)],
+        request_compression_algorithm=way,
+        response_compression_algorithm=way,
+    )
+    np.testing.assert_array_equal(result.as_numpy("y"), sent)
+
+
+def test_a_body_that_expands_beyond_the_limit_is_refused(service):
+    bomb = gzip.compress(bytes(65 << 20), 1)
+    status, _, answer = ask(service, "POST", "/v2/models/identity-fp32/infer", bomb, {"Content-Encoding": "gzip"})
+    assert status == 413 and json.loads(answer)["error"]
+
+
 def test_the_answer_is_compressed_where_one_way_is_asked_for(service):
     body = {"inputs": [tensor([1] * 6, shape=[2, 3])]}
     for encoding, undo in (("gzip", gzip.decompress), ("deflate", zlib.decompress)):
