@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import jsonschema_rs
 import onnx
 import pytest
 
@@ -110,6 +111,16 @@ def seen(browser, file, scheme, width):
     found = page.evaluate("axe.run()")["violations"]
     assert [(one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found] == []
     context.close()
+
+
+def test_the_review_keeps_the_schema_that_is_documented(root, review):
+    schema = json.loads((root / "src" / "review" / "report" / "schema.json").read_text())
+    validator = jsonschema_rs.validator_for(schema)
+    text = json.loads(review.read_text())
+    assert [error.message for error in validator.iter_errors(text)] == []
+    # Of a key that is missing it is told.
+    del text["models"][0]["verdict"]
+    assert not validator.is_valid(text)
 
 
 def test_the_page_is_whole_in_any_window(browser, review, modelship):
