@@ -317,7 +317,7 @@ def bars(found: dict, is_short: bool) -> list[tuple[str, str, str, bool]]:
     rows = [
         ("the most, a second", "", f"{peak:.0f}", True),
         ("offered, a second", "", f"{(counted + over['requests']) / over['seconds']:.0f}", True),
-        ("answered to the most", *least(share, 0.05 if is_short else 0.9)),
+        ("answered to the most", *least(share, None if is_short else 0.9)),
         ("steady p99, ms", "", f"{p99[0]:.1f}", True),
         ("accepted p99 to steady", *most(p99[1] / p99[0], None if is_short else 5)),
         (
@@ -356,8 +356,8 @@ def most(figure: float, bar: float | None) -> tuple[str, str, bool]:
     return ("" if bar is None else f"≤ {bar:g}", f"{figure:.3g}", bar is None or figure <= bar)
 
 
-def least(figure: float, bar: float) -> tuple[str, str, bool]:
-    return (f"≥ {bar:g}", f"{figure:.3g}", figure >= bar)
+def least(figure: float, bar: float | None) -> tuple[str, str, bool]:
+    return ("" if bar is None else f"≥ {bar:g}", f"{figure:.3g}", bar is None or figure >= bar)
 
 
 def table(rows: list[tuple]) -> str:

@@ -25,22 +25,28 @@ pub(crate) fn run(plan: &Plan, closed: Arc<AtomicBool>) -> anyhow::Result<Outcom
         .enable_all()
         .build()?;
     let message = framed(&plan.body()?);
-    let tally = Rc::new(RefCell::new(Tally::start(plan, closed)?));
     let left = Rc::new(Cell::new(plan.requests));
-    let arrivals = Rc::new(RefCell::new(Arrivals::of(plan)));
     let calls = tokio::task::LocalSet::new();
-    runtime.block_on(calls.run_until(async {
-        let callers: Vec<_> = (0..plan.connections)
-            .map(|_| {
+    let tally = runtime.block_on(calls.run_until(async {
+        let mut clients = Vec::with_capacity(plan.connections);
+        for _ in 0..plan.connections {
+            clients.push(connect(plan).await?);
+        }
+        // Nothing is due before all are connected.
+        let tally = Rc::new(RefCell::new(Tally::start(plan, closed)?));
+        let arrivals = Rc::new(RefCell::new(Arrivals::of(plan)));
+        let callers: Vec<_> = clients
+            .into_iter()
+            .map(|client| {
                 let tally = Rc::clone(&tally);
                 let shared = (tally, Rc::clone(&left), Rc::clone(&arrivals));
-                tokio::task::spawn_local(call(plan.clone(), message.clone(), shared))
+                tokio::task::spawn_local(call(plan.clone(), client, message.clone(), shared))
             })
             .collect();
         for caller in callers {
             caller.await??;
         }
-        anyhow::Ok(())
+        anyhow::Ok(tally)
     }))?;
     let tally = Rc::into_inner(tally).context("a caller is still there")?;
     Ok(tally.into_inner().outcome())
@@ -63,19 +69,28 @@ type Shared = (
     Rc<RefCell<Option<Arrivals>>>,
 );
 
-async fn call(plan: Plan, message: Bytes, (tally, left, arrivals): Shared) -> anyhow::Result<()> {
-    let until = tally.borrow().until();
+async fn connect(plan: &Plan) -> anyhow::Result<SendRequest<Bytes>> {
     let stream = plan.way().connect()?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     let stream = TcpStream::from_std(stream)?;
-    let (mut client, connection) = h2::client::Builder::new()
+    let (client, connection) = h2::client::Builder::new()
         .initial_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
         .handshake(stream)
         .await?;
     // Ends with the runtime.
     tokio::spawn(connection);
+    Ok(client)
+}
+
+async fn call(
+    plan: Plan,
+    mut client: SendRequest<Bytes>,
+    message: Bytes,
+    (tally, left, arrivals): Shared,
+) -> anyhow::Result<()> {
+    let until = tally.borrow().until();
     while !tally.borrow().is_over() && left.get() > 0 {
         left.set(left.get() - 1);
         let mut start = Instant::now();
