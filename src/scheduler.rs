@@ -43,6 +43,9 @@ use crate::{
 /// the instances end; nothing closes a queue by hand.
 pub struct Scheduler {
     plan: Plan,
+    /// Whether the first dimension of its inputs counts rows: where it is part
+    /// of what the model takes, a request is one.
+    has_rows: bool,
     place: Place,
 }
 
@@ -69,7 +72,11 @@ impl Scheduler {
                 Place::Threads(queue::start(model, &plan, Arc::clone(metrics))?)
             }
         };
-        Ok(Self { plan, place })
+        Ok(Self {
+            plan,
+            has_rows: model.signature().has_dynamic_rows(),
+            place,
+        })
     }
 
     /// How this model is scheduled, and why.
@@ -123,9 +130,14 @@ impl Scheduler {
         } else if let Some(timeout) = plan.default_timeout {
             request.deadline = Instant::now().checked_add(timeout);
         }
+        let rows = if self.has_rows {
+            request::rows(&request.inputs)
+        } else {
+            1
+        };
         match &self.place {
-            Place::Inline(lanes) => lanes.submit(request).await,
-            Place::Threads(sender) => sender.submit(request).await,
+            Place::Inline(lanes) => lanes.submit(request, rows).await,
+            Place::Threads(sender) => sender.submit(request, rows).await,
         }
     }
 }

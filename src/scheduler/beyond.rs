@@ -231,7 +231,7 @@ mod tests {
         let metrics = metrics.model("double", "v1.0.0", "", "unsigned");
         let lanes = Lanes::start(&model.unwrap(), &plan(), metrics).unwrap();
         let beyond = lanes.beyond();
-        let (request, answer) = Pending::new(Request::default());
+        let (request, answer) = Pending::new(Request::default(), 1);
         let mut state = beyond.state();
         state.is_running = true;
         let pushed = state.waiting.push(0, request, ANY, &mut Vec::new());

@@ -103,11 +103,11 @@ impl Lanes {
         &self.beyond
     }
 
-    pub(super) async fn submit(&self, request: Request) -> Result<Answer> {
+    pub(super) async fn submit(&self, request: Request, rows: usize) -> Result<Answer> {
         let index = event_loop::index();
         let lane = &self.lanes[index.unwrap_or(0) % self.lanes.len()];
         let deadline = request.deadline;
-        let (pending, answer) = Pending::new(request);
+        let (pending, answer) = Pending::new(request, rows);
         let large = lane.max_batch > 1 && pending.rows > lane.max_batch;
         if index.is_some() && (large || self.beyond.takes_all()) {
             self.beyond.push(pending)?;

@@ -87,7 +87,7 @@ impl Sender {
         self.queue.state().waiting.rows()
     }
 
-    pub(super) async fn submit(&self, request: Request) -> Result<Answer> {
+    pub(super) async fn submit(&self, request: Request, rows: usize) -> Result<Answer> {
         let limits = &self.queue.limits;
         let level = match request.priority {
             // Without levels all are alike, whatever they ask for.
@@ -96,7 +96,7 @@ impl Sender {
             level => level,
         };
         let deadline = request.deadline;
-        let (pending, answer) = Pending::new(request);
+        let (pending, answer) = Pending::new(request, rows);
         self.queue.push(level, pending)?;
         wait_until(answer, deadline).await
     }

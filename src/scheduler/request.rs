@@ -57,12 +57,12 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Accepts `request`, and gives where its answer will come.
-    pub(super) fn new(request: Request) -> (Self, oneshot::Receiver<Result<Answer>>) {
+    /// Accepts `request` of so many rows, and gives where its answer will come.
+    pub(super) fn new(request: Request, rows: usize) -> (Self, oneshot::Receiver<Result<Answer>>) {
         let (reply, answer) = oneshot::channel();
         let accepted = Instant::now();
         let pending = Self {
-            rows: rows(&request.inputs),
+            rows,
             client: client::current(),
             bytes: bytes(&request.inputs),
             inputs: request.inputs,

@@ -81,3 +81,17 @@ def test_every_way_is_counted_once(service):
     assert stats["inference_stats"]["fail"]["count"] == same.inference_stats.fail.count == failed
     assert stats["inference_count"] == same.inference_count == rows, json.dumps(stats)
     assert shown(service) == (sent, failed)
+
+
+def test_a_request_without_rows_is_one(tmp_path):
+    """A first dimension that the model fixes counts nothing: not in a queue, not in statistics."""
+    add(tmp_path, "fixed", specimens.identity([384, 2]), settings='[scheduling]\nplacement = "threads"\n')
+    with Server(tmp_path, "--watch=off", "--max-queue-size=256") as server:
+        rpc = over_grpc.InferenceServerClient(server.address)
+        answers = queue.Queue()
+        rpc.start_stream(lambda result, error: answers.put(error))
+        for _ in range(60):
+            rpc.async_stream_infer("fixed", [of(over_grpc, 2, 384)])
+        assert [answers.get(timeout=60) for _ in range(60)] == [None] * 60
+        rpc.stop_stream()
+        assert rpc.get_inference_statistics("fixed").model_stats[0].inference_count == 60
