@@ -395,6 +395,8 @@ fn an_interrupt_leaves_nothing_behind() {
     let mut writer = fs::File::options().write(true).open(&pipe).unwrap();
     writer.write_all(b"21\n").unwrap();
     kill_process(Pid::from_child(&adding), Signal::INT).unwrap();
+    // Where the tests run in the background of a shell, an interrupt is ignored.
+    kill_process(Pid::from_child(&adding), Signal::TERM).unwrap();
     assert!(!adding.wait().unwrap().success());
     drop(writer);
     fs::remove_file(pipe).unwrap();
