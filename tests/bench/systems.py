@@ -167,7 +167,10 @@ def start(
             env=inherited | (environment or {}),
             # A group, so that all of it can be ended, but no session: Linux shares processors out by
             # session first, and work of the server's that gives way would not give way to the load.
-            process_group=0,
+            # A peer has a session of its own, since what it has left to do when its load ends must not
+            # stand before what gives way.
+            process_group=None if system.is_peer else 0,
+            start_new_session=system.is_peer,
         )
     return Server(system, process, port, log, ready)
 
