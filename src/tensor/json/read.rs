@@ -42,23 +42,7 @@ pub fn read_next(
             collect::<$type>(dtype, &shape, scanner).and_then(|e| $new(shape, e))
         };
     }
-    match dtype {
-        DType::Bool => read!(bool, Tensor::bools),
-        DType::U8 => read!(u8, Tensor::new),
-        DType::U16 => read!(u16, Tensor::new),
-        DType::U32 => read!(u32, Tensor::new),
-        DType::U64 => read!(u64, Tensor::new),
-        DType::I8 => read!(i8, Tensor::new),
-        DType::I16 => read!(i16, Tensor::new),
-        DType::I32 => read!(i32, Tensor::new),
-        DType::I64 => read!(i64, Tensor::new),
-        DType::F16 => read!(f16, Tensor::new),
-        DType::BF16 => read!(bf16, Tensor::new),
-        DType::F32 => read!(f32, Tensor::new),
-        DType::F64 => read!(f64, Tensor::new),
-        DType::Bytes => read!(String, Tensor::text),
-    }
-    .map_err(|e| e.within(format_args!("the tensor \"{name}\"")))
+    by_type!(dtype, read).map_err(|e| e.within(format_args!("the tensor \"{name}\"")))
 }
 
 /// Ranks beyond this are refused: no model has so many dimensions, and the

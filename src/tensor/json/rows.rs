@@ -16,6 +16,9 @@ pub fn read_rows(
     is_flat: bool,
     scanner: &mut Scanner<'_>,
 ) -> Option<Tensor> {
+    if dtype == DType::Bytes {
+        return None;
+    }
     macro_rules! read {
         ($type:ty, $new:expr) => {{
             let (rows, elements) = collect::<$type>(width, scanner)?;
@@ -27,22 +30,7 @@ pub fn read_rows(
             $new(shape, elements).ok()
         }};
     }
-    match dtype {
-        DType::Bool => read!(bool, Tensor::bools),
-        DType::U8 => read!(u8, Tensor::new),
-        DType::U16 => read!(u16, Tensor::new),
-        DType::U32 => read!(u32, Tensor::new),
-        DType::U64 => read!(u64, Tensor::new),
-        DType::I8 => read!(i8, Tensor::new),
-        DType::I16 => read!(i16, Tensor::new),
-        DType::I32 => read!(i32, Tensor::new),
-        DType::I64 => read!(i64, Tensor::new),
-        DType::F16 => read!(f16, Tensor::new),
-        DType::BF16 => read!(bf16, Tensor::new),
-        DType::F32 => read!(f32, Tensor::new),
-        DType::F64 => read!(f64, Tensor::new),
-        DType::Bytes => None,
-    }
+    by_type!(dtype, read)
 }
 
 fn collect<T: Element>(width: usize, scanner: &mut Scanner<'_>) -> Option<(usize, Vec<T>)> {
