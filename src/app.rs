@@ -34,9 +34,6 @@ use crate::{
     },
 };
 
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
-
 /// How long the last spans may take to be sent.
 const LAST_SPANS: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -118,7 +115,8 @@ pub async fn run_on(
     );
     let limits = Limits {
         body: config.max_body_size,
-        body_timeout: BODY_TIMEOUT,
+        body_timeout: config.body_timeout,
+        ratio: config.max_compression_ratio,
     };
     let grpc = grpc::router(grpc::Context {
         catalog: catalog.clone(),
@@ -153,7 +151,8 @@ pub async fn run_on(
     let (management, port) = match config.doors.management {
         Some(address) => {
             let service = front(Port::Management);
-            let management = doors::Management::start(address, &service, &metrics).await?;
+            let limits = config.connection;
+            let management = doors::Management::start(address, &service, limits, &metrics).await?;
             (Some(management), Port::Main)
         }
         None => (None, Port::Only),
@@ -162,6 +161,7 @@ pub async fn run_on(
         tls: opened.tls.clone(),
         models: true,
         capacity: descriptors::capacity(config.doors.max_connections, config.event_loops),
+        limits: config.connection,
         metrics,
     };
     let loops = EventLoops::start(config.event_loops, &front(port), ways)

@@ -25,7 +25,7 @@ pub use self::{
     trace::Trace,
     values::LogFormat,
 };
-use crate::{catalog, repository::signature, scheduler};
+use crate::{catalog, repository::signature, scheduler, transport::limits};
 
 /// Before the name of every variable.
 pub const PREFIX: &str = "MODELSHIP_";
@@ -53,6 +53,12 @@ pub struct Config {
     pub doors: Doors,
     /// The most bytes of a request's body.
     pub max_body_size: usize,
+    /// How many times its own size a compressed body may become.
+    pub max_compression_ratio: usize,
+    /// The longest that a body may take to arrive.
+    pub body_timeout: Duration,
+    /// What holds for each connection.
+    pub connection: limits::Connection,
     /// What requests may take of memory, in bytes; without it, a third of what
     /// the process may have.
     pub request_memory: Option<usize>,
@@ -187,6 +193,9 @@ impl Config {
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             doors: Doors::default(),
             max_body_size: 0,
+            max_compression_ratio: 0,
+            body_timeout: Duration::ZERO,
+            connection: limits::Connection::default(),
             request_memory: None,
             // Counts the CPUs that the container may use, not the machine's.
             event_loops: std::thread::available_parallelism().map_or(1, usize::from),

@@ -19,6 +19,7 @@ use crate::{
             keys::Keys,
             renew::{self, Files},
         },
+        limits,
         serve::{Answers, Drain, EventLoops, Ways},
         tls::{Paths, Tls},
     },
@@ -103,6 +104,7 @@ impl Management {
     pub(super) async fn start(
         address: SocketAddr,
         service: &impl Answers,
+        limits: limits::Connection,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let listener = bind(address, "management-listen").await?;
@@ -111,6 +113,7 @@ impl Management {
             tls: None,
             models: false,
             capacity: MANAGEMENT,
+            limits,
             metrics: metrics.clone(),
         };
         let loops = EventLoops::start(1, service, ways)

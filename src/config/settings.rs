@@ -4,6 +4,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{Config, PREFIX, doors, trace, units, values};
+use crate::transport::limits;
 
 /// One setting.
 pub struct Setting {
@@ -29,6 +30,8 @@ pub enum Heading {
     Network,
     /// Who may come in.
     Doors,
+    /// What one caller may take.
+    Limits,
     /// How requests meet the model.
     Scheduling,
     /// What happens on SIGTERM.
@@ -47,6 +50,7 @@ impl fmt::Display for Heading {
             Heading::Models => "Models",
             Heading::Network => "Network",
             Heading::Doors => "Doors: who may come in",
+            Heading::Limits => "Limits: what one caller may take",
             Heading::Scheduling => "Scheduling, where a model.toml does not say otherwise",
             Heading::Stopping => "Stopping",
             Heading::Logs => "Logs",
@@ -160,6 +164,20 @@ settings! {
             |config, text| config.doors.management = Some(values::address(text)?);
         "max-connections" "N", "The most connections at once, but for some on which health is answered; without it, what the limit on open files leaves",
             |config, text| config.doors.max_connections = Some(values::count(text, 1..=10_000_000)?);
+    }
+    Limits {
+        "max-head-size" "SIZE" = "64KiB", "The largest head of a request, from 8KiB to 16MiB; a larger one is refused with 431",
+            |config, text| config.connection.head = units::size_within(text, &limits::Connection::HEADS)?;
+        "head-timeout" "DURATION" = "15s", "How long a request's head may take, and the first bytes of a connection; then the connection is cut",
+            |config, text| config.connection.head_timeout = units::time(text)?;
+        "body-timeout" "DURATION" = "60s", "How long a request's body, or a message of a stream, may take to arrive; then the request fails with 504",
+            |config, text| config.body_timeout = units::time(text)?;
+        "idle-timeout" "DURATION" = "75s", "How long a connection over HTTP/1.1 is kept that nobody uses: longer than load balancers keep theirs",
+            |config, text| config.connection.idle_timeout = units::time(text)?;
+        "max-streams" "N" = "256", "The most streams at once on one connection over HTTP/2",
+            |config, text| config.connection.streams = values::number(text, 1..=1_000_000)?;
+        "max-compression-ratio" "N" = "200", "How many times its own size a compressed body or message may become, where that is more than 8MiB; what becomes more is refused with 413. gzip makes zeros 1/1032",
+            |config, text| config.max_compression_ratio = values::count(text, 1..=1_000_000)?;
     }
     Scheduling {
         "max-batch-size" "ROWS", "The most rows of one run; 1 turns batching off",

@@ -1,6 +1,6 @@
 //! Durations and sizes as people write them.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 const DURATIONS: [(&str, u64); 7] = [
     ("ns", 1),
@@ -52,6 +52,40 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         return Err(wrong());
     }
     Ok(Duration::from_nanos(sum))
+}
+
+/// A duration above 0.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err(format!(
+            "\"{text}\" would leave no time at all: write a duration above 0, such as 15s"
+        )),
+        time => Ok(time),
+    }
+}
+
+/// A size within `range`.
+pub(super) fn size_within(text: &str, range: &RangeInclusive<usize>) -> Result<usize, String> {
+    let size = size(text)?;
+    if range.contains(&size) {
+        return Ok(size);
+    }
+    let (least, most) = (range.start(), range.end());
+    Err(format!(
+        "\"{text}\" is not within what can be: write a size from {} to {}",
+        written(*least),
+        written(*most)
+    ))
+}
+
+/// `size` as it is written in settings, with the largest unit that divides it.
+fn written(size: usize) -> String {
+    let binary = ["GiB", "MiB", "KiB", "B"].into_iter().zip([30, 20, 10, 0]);
+    let unit = binary
+        .into_iter()
+        .find(|(_, bits)| size.is_multiple_of(1 << bits));
+    let (name, bits) = unit.unwrap_or(("B", 0));
+    format!("{}{name}", size >> bits)
 }
 
 /// A size in bytes such as `64MiB`, `10MB` or `4096`.
@@ -132,6 +166,25 @@ mod tests {
         for text in ["", "0", "MiB", "-1", "1.5MiB", "64M", "99999999999GiB"] {
             let message = size(text).unwrap_err();
             assert!(message.contains("64MiB"), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_nothing_or_must_lie_within() {
+        assert_eq!(time("15s"), Ok(Duration::from_secs(15)));
+        for text in ["0", "0s", "0h0m"] {
+            assert!(time(text).unwrap_err().contains("above 0"), "{text}");
+        }
+        let range = 8 << 10..=16 << 20;
+        for (text, size) in [("8KiB", 8 << 10), ("16MiB", 16 << 20), ("64kB", 64_000)] {
+            assert_eq!(size_within(text, &range), Ok(size));
+        }
+        for text in ["8191", "1B", "17MiB"] {
+            let message = size_within(text, &range).unwrap_err();
+            assert!(message.contains("from 8KiB to 16MiB"), "{message}");
+        }
+        for (size, text) in [(1 << 30, "1GiB"), (1536, "1536B"), (3 << 20, "3MiB")] {
+            assert_eq!(written(size), text);
         }
     }
 

@@ -72,13 +72,18 @@ pub(super) fn watch(text: &str) -> Result<Watch, String> {
 
 pub(super) fn count(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
     let number = text.parse().ok().filter(|n| range.contains(n));
-    number.ok_or_else(|| {
-        format!(
-            "\"{text}\" is not a whole number from {} to {}",
-            range.start(),
-            range.end()
-        )
-    })
+    number.ok_or_else(|| not_within(text, &range))
+}
+
+/// The same, where the range is of smaller numbers.
+pub(super) fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|n| range.contains(n));
+    number.ok_or_else(|| not_within(text, &range))
+}
+
+fn not_within<T: std::fmt::Display>(text: &str, range: &RangeInclusive<T>) -> String {
+    let (least, most) = (range.start(), range.end());
+    format!("\"{text}\" is not a whole number from {least} to {most}")
 }
 
 /// A duration, or `off`.

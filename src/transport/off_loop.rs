@@ -63,7 +63,7 @@ impl Expansion {
     ///
     /// # Errors
     /// `Invalid` for what is not compressed so, `TooLarge` for more than the
-    /// limit, and as [`Reserved::take`].
+    /// limit or than the ratio allows, and as [`Reserved::take`].
     pub(super) async fn whole(mut self, memory: &mut Reserved, times: usize) -> Result<Bytes> {
         let mut size = self.compressed;
         let mut step = LARGE;
@@ -95,7 +95,7 @@ impl Expansion {
 
     /// Expands at most `size` bytes more. Whether there may be more.
     fn step(&mut self, size: usize) -> Result<bool> {
-        let most = self.limits.body - self.expanded.len();
+        let most = self.limits.expanded(self.compressed) - self.expanded.len();
         let read = (&mut self.source)
             .take(size.min(most + 1) as u64)
             .read_to_end(&mut self.expanded)
@@ -106,7 +106,7 @@ impl Expansion {
                 ))
             })?;
         if read > most {
-            return Err(self.limits.too_large(self.what));
+            return Err(self.limits.expands_too_far(self.what, self.compressed));
         }
         Ok(read == size)
     }
@@ -120,9 +120,15 @@ mod tests {
     use crate::{error::Kind, transport::memory::Budget};
 
     fn expanded(size: u64, budget: &Budget) -> Result<usize> {
+        expanded_within(usize::MAX, size, budget)
+    }
+
+    /// Of ten bytes.
+    fn expanded_within(ratio: usize, size: u64, budget: &Budget) -> Result<usize> {
         let limits = Limits {
             body: 10 << 20,
             body_timeout: Duration::from_secs(1),
+            ratio,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
@@ -147,6 +153,21 @@ mod tests {
         let error = expanded((10 << 20) + 1, &budget).unwrap_err();
         assert_eq!(error.kind(), Kind::TooLarge);
         assert!(error.message().contains("max-body-size"));
+    }
+
+    #[test]
+    fn expansion_ends_at_the_ratio_before_memory_is_taken_for_more() {
+        let budget = Budget::new(100 << 20);
+        let most = 10 * 1_000_000;
+        assert_eq!(
+            expanded_within(1_000_000, most, &budget).unwrap() as u64,
+            most
+        );
+        // There is no memory for all of it.
+        let budget = Budget::new(3 * 10_100_000);
+        let error = expanded_within(1_000_000, 10 << 20, &budget).unwrap_err();
+        assert_eq!(error.kind(), Kind::TooLarge);
+        assert!(error.message().contains("max-compression-ratio"), "{error}");
     }
 
     #[test]

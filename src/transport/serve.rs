@@ -32,7 +32,7 @@ use self::{
     arrival::Arrival, clients::Clients, event_loop::Loops, handshake::Handshakes, wire::Moving,
 };
 pub use self::{clients::Capacity, unread::Arriving};
-use super::tls::Tls;
+use super::{limits, tls::Tls};
 use crate::telemetry::Metrics;
 
 /// What answers requests: a router, or what stands before one.
@@ -87,6 +87,8 @@ pub struct Ways {
     pub models: bool,
     /// How many connections there may be.
     pub capacity: Capacity,
+    /// What holds for each of them.
+    pub limits: limits::Connection,
     /// The figures.
     pub metrics: Metrics,
 }
@@ -97,6 +99,7 @@ pub struct EventLoops {
     loops: Loops,
     handshakes: Option<Handshakes>,
     clients: Arc<Clients>,
+    limits: limits::Connection,
     metrics: Metrics,
     closing: watch::Sender<bool>,
 }
@@ -118,6 +121,7 @@ impl EventLoops {
             loops,
             handshakes,
             clients: Clients::new(ways.capacity),
+            limits: ways.limits,
             metrics,
             closing,
         })
@@ -207,7 +211,8 @@ impl EventLoops {
                 return;
             }
         };
-        let arrival = Arrival::new(Moving::Plain(stream), taken, &self.closing, &self.metrics);
+        let moving = Moving::Plain(stream);
+        let arrival = Arrival::new(moving, taken, self.limits, &self.closing, &self.metrics);
         match &self.handshakes {
             Some(handshakes) => handshakes.begin(arrival),
             None => self.loops.give(arrival),

@@ -26,7 +26,10 @@ use http_body_util::{BodyExt as _, Full};
 use modelship::{
     telemetry::{BuildInfo, Metrics},
     tensor::write_number,
-    transport::serve::{Capacity, Drain, EventLoops, Ways},
+    transport::{
+        limits,
+        serve::{Capacity, Drain, EventLoops, Ways},
+    },
 };
 use tokio::{net::TcpListener, signal::unix};
 
@@ -110,6 +113,7 @@ async fn serve(address: &str, router: Router) -> anyhow::Result<()> {
             connections: 1_000_000,
             reserve: 0,
         },
+        limits: limits::Connection::default(),
         metrics: Metrics::new(BuildInfo {
             version: String::new(),
             commit: String::new(),

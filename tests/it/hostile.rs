@@ -75,6 +75,7 @@ fn front() -> Front<axum::Router> {
             limits: Limits {
                 body: LARGEST,
                 body_timeout: Duration::from_millis(50),
+                ratio: 200,
             },
             control: None,
             access_log: true,

@@ -27,6 +27,7 @@ mod health;
 mod hostile;
 mod hot_swap;
 mod interrupted;
+mod limits;
 mod logs;
 mod memory;
 mod metrics;

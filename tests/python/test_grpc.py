@@ -84,6 +84,20 @@ def test_infer(client, compression):
     assert result.as_numpy("sum") is None
 
 
+def test_a_message_that_expands_too_far_is_refused(client):
+    zeros = np.zeros((2000, 1000), np.float32)
+    for array in (zeros, np.concatenate([zeros] * 2)):
+        tensors = [of(array, "x")]
+        if array is zeros:
+            result = client.infer("identity-fp32", tensors, compression_algorithm="gzip")
+            np.testing.assert_array_equal(result.as_numpy("y"), array)
+            continue
+        with pytest.raises(triton.InferenceServerException) as caught:
+            client.infer("identity-fp32", tensors, compression_algorithm="gzip")
+        assert caught.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
+        assert "max-compression-ratio" in caught.value.message()
+
+
 def test_raw_is_answered_raw_and_typed_typed(stub):
     answer = stub.ModelInfer(request())
     assert list(answer.outputs[0].contents.fp32_contents) == [1] and not answer.raw_output_contents

@@ -99,14 +99,10 @@ impl Messages {
         if !self.fill(1).await? {
             return Ok(None);
         }
-        let seconds = self.limits.body_timeout.as_secs();
-        tokio::time::timeout(self.limits.body_timeout, self.whole(admit))
+        let limits = self.limits;
+        tokio::time::timeout(limits.body_timeout, self.whole(admit))
             .await
-            .unwrap_or_else(|_| {
-                Err(Error::deadline(format!(
-                    "the message did not arrive within {seconds} seconds"
-                )))
-            })
+            .unwrap_or_else(|_| Err(limits.too_slow("message")))
             .map(Some)
     }
 
@@ -356,7 +352,7 @@ mod tests {
 
         #[test]
         fn nothing_panics(body in prop::collection::vec(any::<u8>(), 0..200), flag: bool) {
-            let limits = Limits { body: 100, body_timeout: Duration::from_secs(1) };
+            let limits = Limits { body: 100, body_timeout: Duration::from_secs(1), ratio: 100 };
             let mut headers = HeaderMap::new();
             if flag {
                 headers.insert("grpc-encoding", http::HeaderValue::from_static("gzip"));

@@ -23,10 +23,7 @@ pub(super) async fn read(body: Body, limits: Limits, memory: &mut Reserved) -> R
     memory.take(usize::try_from(announced).unwrap_or(usize::MAX))?;
     match tokio::time::timeout(limits.body_timeout, collect(body, limits, memory)).await {
         Ok(read) => read,
-        Err(_) => Err(Error::deadline(format!(
-            "the body did not arrive within {} seconds",
-            limits.body_timeout.as_secs()
-        ))),
+        Err(_) => Err(limits.too_slow("body")),
     }
 }
 

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::{clients::Taken, wire::Moving};
-use crate::telemetry::Metrics;
+use crate::{telemetry::Metrics, transport::limits};
 
 /// A connection on its way, and what it takes along.
 pub(super) struct Arrival {
@@ -17,6 +17,7 @@ pub(super) struct Stay {
     pub(super) closing: watch::Receiver<bool>,
     /// Its seat, which is given back when it closes.
     pub(super) taken: Taken,
+    pub(super) limits: limits::Connection,
     pub(super) metrics: Metrics,
 }
 
@@ -25,6 +26,7 @@ impl Arrival {
     pub(super) fn new(
         moving: Moving,
         taken: Taken,
+        limits: limits::Connection,
         closing: &watch::Sender<bool>,
         metrics: &Metrics,
     ) -> Self {
@@ -32,6 +34,7 @@ impl Arrival {
         let stay = Stay {
             closing: closing.subscribe(),
             taken,
+            limits,
             metrics: metrics.clone(),
         };
         Self { moving, stay }

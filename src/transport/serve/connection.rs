@@ -21,17 +21,16 @@ use super::{
     turns, unread,
     wire::{Watch, Wire},
 };
+use crate::transport::limits::Connection as Limits;
 
 /// What an HTTP/2 connection starts with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long a new connection may take to say which HTTP it is.
-const FIRST_BYTES: Duration = Duration::from_secs(15);
-
 /// How long until a preface that came in part is looked at again.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// The same for a connection of the reserve, and how long that is kept.
+/// How long a connection of the reserve may take to say which HTTP it is, and
+/// how long it is kept.
 const RESERVE_BEGINS: Duration = Duration::from_secs(2);
 const RESERVE_STAYS: Duration = Duration::from_secs(5);
 
@@ -44,12 +43,6 @@ const PONG: Duration = Duration::from_secs(20);
 /// How long a connection with nothing to do is kept once the end has come: its
 /// next request may be on the way. The answer tells the caller to close.
 pub(super) const LAST_MOMENT: Duration = Duration::from_millis(500);
-
-/// The most that a request's head may take, in bytes.
-const HEAD_LIMIT: usize = 64 * 1024;
-
-/// Streams at once on one HTTP/2 connection.
-const STREAMS: u32 = 256;
 
 /// HTTP/2 windows: large enough for a tensor not to wait for an update.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -73,11 +66,17 @@ pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
             return;
         }
     };
-    let Some(is_http2) = begun(&mut wire, &seat, &mut stay.closing).await else {
+    let limits = stay.limits;
+    let first_bytes = if seat.reserve {
+        RESERVE_BEGINS
+    } else {
+        limits.head_timeout
+    };
+    let Some(is_http2) = begun(&mut wire, &seat, &mut stay.closing, first_bytes).await else {
         return;
     };
     let streams = Streams::new(member.gate(), stay.metrics.clone());
-    let builder = builder(streams, is_http2);
+    let builder = builder(streams, is_http2, &limits);
     let service = TowerToHyperService::new(Seated {
         inner: service,
         seat: seat.clone(),
@@ -90,7 +89,7 @@ pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
             sleep(RESERVE_STAYS).await;
             "it was one too many"
         } else {
-            patience::lost(&seat, is_http2).await
+            patience::lost(&seat, is_http2, &limits).await
         }
     };
     let closing = &mut stay.closing;
@@ -142,7 +141,10 @@ pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
 
 /// What reads and writes HTTP. What a connection speaks has been seen, or
 /// under TLS agreed on.
-fn builder(streams: Streams, is_http2: bool) -> Builder<Streams> {
+fn builder(streams: Streams, is_http2: bool, limits: &Limits) -> Builder<Streams> {
+    // Less would be a panic of hyper's, more than there is a number for.
+    let (least, most) = Limits::HEADS.into_inner();
+    let head = limits.head.clamp(least, most);
     let builder = Builder::new(streams);
     let mut builder = if is_http2 {
         builder.http2_only()
@@ -153,31 +155,31 @@ fn builder(streams: Streams, is_http2: bool) -> Builder<Streams> {
         .http1()
         // `patience` sees to it: hyper would set a clock for each request.
         .header_read_timeout(None)
-        .max_buf_size(HEAD_LIMIT);
+        .max_buf_size(head);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(limits.streams)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
-        .max_header_list_size(u32::try_from(HEAD_LIMIT).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     builder
 }
 
 /// Waits until the first bytes say which HTTP this is; gives whether it is
-/// HTTP/2. `None` when they do not come in time: a connection that was opened
-/// and not used. One that was accepted just before the end is given a moment,
+/// HTTP/2. `None` when they do not come within `limit`: a connection that was
+/// opened and not used. One that was accepted just before the end is given a moment,
 /// since its request is on the way.
-async fn begun(wire: &mut Wire, seat: &Seat, closing: &mut watch::Receiver<bool>) -> Option<bool> {
+async fn begun(
+    wire: &mut Wire,
+    seat: &Seat,
+    closing: &mut watch::Receiver<bool>,
+    limit: Duration,
+) -> Option<bool> {
     let begun = first_bytes(wire);
     tokio::pin!(begun);
-    let limit = if seat.reserve {
-        RESERVE_BEGINS
-    } else {
-        FIRST_BYTES
-    };
     let wait = tokio::select! {
         biased;
         begun = &mut begun => return begun,

@@ -57,6 +57,7 @@ impl Held {
                 connections: 1000,
                 reserve: 0,
             },
+            limits: limits::Connection::default(),
             metrics: Metrics::new(BuildInfo {
                 version: String::new(),
                 commit: String::new(),

@@ -81,12 +81,7 @@ async fn answer(lease: &Lease, http: &Http, headers: &HeaderMap, body: Body) -> 
         arrive(lease.signature(), limits, headers, body, &mut memory),
     )
     .await
-    .unwrap_or_else(|_| {
-        Err(Error::deadline(format!(
-            "the body did not arrive within {} seconds",
-            limits.body_timeout.as_secs()
-        )))
-    });
+    .unwrap_or_else(|_| Err(limits.too_slow("body")));
     let prepared = arrived.and_then(|(request, inputs)| {
         let scheduled = schedule(&request.parameters, inputs)?;
         let reply = reply(lease, request)?;

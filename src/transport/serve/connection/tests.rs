@@ -35,6 +35,15 @@ fn seat() -> Taken {
     Clients::new(capacity).admit(address).unwrap()
 }
 
+fn arrival(
+    stream: std::net::TcpStream,
+    announcer: &watch::Sender<bool>,
+    metrics: &Metrics,
+) -> Arrival {
+    let limits = Limits::default();
+    Arrival::new(Moving::Plain(stream), seat(), limits, announcer, metrics)
+}
+
 /// Carries a connection on which `bytes` have come, and then nothing. Gives
 /// how long it was kept, and what was answered.
 async fn kept(bytes: &[u8]) -> (Duration, String) {
@@ -52,7 +61,7 @@ async fn kept(bytes: &[u8]) -> (Duration, String) {
         version: String::new(),
         commit: String::new(),
     });
-    let arrival = Arrival::new(Moving::Plain(stream), seat(), &announcer, &metrics);
+    let arrival = arrival(stream, &announcer, &metrics);
     let started = Instant::now();
     let carried = carry(arrival, service, Open::new(&open));
     let ended = timeout(Duration::from_secs(3600), carried).await;
@@ -71,7 +80,8 @@ async fn kept(bytes: &[u8]) -> (Duration, String) {
 async fn one_that_sends_nothing_or_half_a_preface_is_soon_dropped() {
     for bytes in [&b""[..], b"P", &PREFACE[..PREFACE.len() - 1]] {
         let (kept, answer) = kept(bytes).await;
-        assert!(kept >= FIRST_BYTES && kept < FIRST_BYTES * 2, "{kept:?}");
+        let limit = Limits::default().head_timeout;
+        assert!(kept >= limit && kept < limit * 2, "{kept:?}");
         assert_eq!(answer, "");
     }
 }
@@ -80,16 +90,17 @@ async fn one_that_sends_nothing_or_half_a_preface_is_soon_dropped() {
 async fn half_a_head_is_waited_for_only_so_long() {
     for bytes in [&b"G"[..], b"PUT / HTTP/1.1\r\nhost: x\r\n"] {
         let (kept, _) = kept(bytes).await;
-        let longest = patience::LOOK * 6;
-        assert!(kept >= patience::LOOK * 3 && kept < longest, "{kept:?}");
+        let limit = Limits::default().head_timeout;
+        assert!(kept >= limit && kept < limit * 2, "{kept:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_one_is_kept_for_longer_than_load_balancers_keep_theirs() {
     let (kept, answer) = kept(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let limit = Limits::default().idle_timeout;
     assert!(
-        kept > Duration::from_secs(60) && kept < patience::LOOK * patience::IDLE * 2,
+        kept > Duration::from_secs(60) && kept < limit * 2,
         "{kept:?}"
     );
     assert!(answer.ends_with("answer"), "{answer}");
@@ -121,7 +132,7 @@ async fn a_stream_whose_window_is_never_opened_is_ended_and_no_other() {
         version: String::new(),
         commit: String::new(),
     });
-    let arrival = Arrival::new(Moving::Plain(stream), seat(), &announcer, &metrics);
+    let arrival = arrival(stream, &announcer, &metrics);
     let open = Open::new(&Arc::default());
     tokio::spawn(carry(arrival, service, open));
 
