@@ -3,6 +3,7 @@
 mod descriptors;
 mod doors;
 mod memory;
+mod trust;
 
 use std::{
     future::Future,
@@ -16,7 +17,6 @@ use crate::{
     catalog::{Catalog, Control, Loader, Manager, Origin, Pass, watch},
     config::Config,
     engine::{Engine, OnnxRuntime, find_library},
-    repository::signature::Trust,
     scheduler::{Host, aside::elsewhere},
     telemetry::{
         BuildInfo, Metrics,
@@ -78,11 +78,11 @@ pub async fn run_on(
     });
     metrics.log_slow(config.slow_log);
     let readiness = Readiness::new(metrics.clone());
-    let opened = doors::Opened::new(&config.doors, &metrics)?;
-    let trust = Trust::load(&config.signers).context("whose signatures count")?;
+    let signers = trust::Followed::new(config.signers.clone()).context("whose signatures count")?;
+    let opened = doors::Opened::new(&config.doors, &signers, &metrics)?;
     let loader = Loader {
         engine,
-        trust,
+        trust: signers.trusted(),
         host: Host {
             event_loops: config.event_loops,
             cpus: std::thread::available_parallelism().map_or(1, usize::from),

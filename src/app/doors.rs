@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use super::descriptors::MANAGEMENT;
+use super::{descriptors::MANAGEMENT, trust};
 use crate::{
     config,
     telemetry::Metrics,
@@ -38,8 +38,12 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Reads all that the settings name.
-    pub(super) fn new(doors: &config::Doors, metrics: &Metrics) -> anyhow::Result<Self> {
+    /// Reads all that the settings name; `signers` are followed beside it.
+    pub(super) fn new(
+        doors: &config::Doors,
+        signers: &Arc<trust::Followed>,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Self> {
         let tls = match (&doors.tls_cert, &doors.tls_key) {
             (Some(certificate), Some(key)) => {
                 let paths = Paths {
@@ -62,7 +66,11 @@ impl Opened {
             let keys: Weak<Keys> = Arc::downgrade(keys);
             files.push(keys);
         }
-        renew::follow(files, metrics).context("certificates and keys can't be followed")?;
+        if !signers.paths().is_empty() {
+            let signers: Weak<trust::Followed> = Arc::downgrade(signers);
+            files.push(signers);
+        }
+        renew::follow(files, metrics).context("certificates, keys and trust can't be followed")?;
         Ok(Self {
             rules: Arc::new(Rules {
                 keys,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, EngineError, Model, Session as _, Threads, Timed},
-    repository::{self, Candidate, Problem, VerifiedModel, signature::Trust},
+    repository::{self, Candidate, Problem, VerifiedModel, signature::Trusted},
     scheduler::{Host, Plan, Scheduler, Settings},
     telemetry::Metrics,
 };
@@ -65,7 +65,7 @@ pub struct Loader {
     /// Where the files came from.
     pub origin: Origin,
     /// Whose signatures count.
-    pub trust: Trust,
+    pub trust: Trusted,
     /// Where their figures go.
     pub metrics: Metrics,
 }
@@ -78,8 +78,8 @@ impl Loader {
     /// The first thing that does not hold; of the repository's files, all.
     pub fn load(&self, candidate: &Candidate) -> Result<Servable, LoadError> {
         let started = Instant::now();
-        let verified =
-            repository::read_trusted(candidate, &self.trust).map_err(LoadError::Repository)?;
+        let verified = repository::read_trusted(candidate, &self.trust.now())
+            .map_err(LoadError::Repository)?;
         let named = format!("{} {}", verified.id.name, verified.id.version);
         let failed = |error| LoadError::Engine {
             model: named.clone(),

@@ -20,7 +20,7 @@ use super::{
     watch::Fingerprint,
 };
 use crate::{
-    repository::{self, Candidate, ModelId, Problem, Scan, Version},
+    repository::{self, Candidate, ModelId, Problem, Scan, Version, signature::Trusted},
     scheduler::Background,
 };
 
@@ -31,7 +31,7 @@ pub struct Manager {
     root: PathBuf,
     policy: VersionPolicy,
     /// Versions that failed, and what their folder looked like: tried again
-    /// when it has changed.
+    /// when it has changed, or whose signatures count.
     pub(super) failed: HashMap<ModelId, Fingerprint>,
     /// Models that a caller has unloaded.
     pub(super) held: BTreeSet<Arc<str>>,
@@ -102,6 +102,11 @@ impl Manager {
         &self.root
     }
 
+    /// Whose signatures count.
+    pub(super) fn trust(&self) -> Trusted {
+        self.loader.trust.clone()
+    }
+
     /// How its work gives way to the event loops.
     pub fn background(&self) -> Background {
         self.loader.host.background
@@ -164,7 +169,7 @@ impl Manager {
             states.set(&id.name, Some(&id.version), State::Ready, None);
             return;
         }
-        let fingerprint = Fingerprint::of(&candidate.folder);
+        let fingerprint = Fingerprint::of(&candidate.folder).under(self.loader.trust.renewals());
         if self.failed.get(id) == Some(&fingerprint) {
             return;
         }

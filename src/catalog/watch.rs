@@ -48,6 +48,16 @@ impl Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// The same, seen when trust had been renewed so often: what failed by one
+    /// may hold by another.
+    pub(super) fn under(self, renewals: u64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (self.0, renewals).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
 /// Deeper than a repository goes; it also ends a loop of links.
 const DEEPEST: usize = 8;
 
@@ -83,9 +93,13 @@ pub async fn follow(manager: Arc<Mutex<Manager>>, watch: Watch, interval: Durati
     if watch == Watch::Off {
         return;
     }
-    let (root, background) = {
+    let (root, background, trust) = {
         let manager = lock(&manager);
-        (manager.root().to_owned(), manager.background())
+        (
+            manager.root().to_owned(),
+            manager.background(),
+            manager.trust(),
+        )
     };
     let (sender, mut events) = mpsc::channel::<()>(1);
     // Kept for its life: dropping it ends the events.
@@ -102,7 +116,7 @@ pub async fn follow(manager: Arc<Mutex<Manager>>, watch: Watch, interval: Durati
     };
     let look = {
         let root = root.clone();
-        move || Fingerprint::of(&root)
+        move || Fingerprint::of(&root).under(trust.renewals())
     };
     // A look that can't be taken for want of a thread is taken the next time.
     let mut seen = apart(background, look.clone()).await;

@@ -120,7 +120,7 @@ settings! {
             |config, text| config.default_model = Some(values::not_empty(text)?.to_owned());
         "version-policy" "POLICY" = "all", "Which versions of each model are served: all, latest:N, or specific:v1.0.0,v1.1.0",
             |config, text| config.version_policy = text.parse()?;
-        "public-key" "FILES", "The public keys, as PEM, that models are signed by, with commas between the files; a signature that is there must then hold",
+        "public-key" "FILES", "The public keys, as PEM, that models are signed by, with commas between the files; a signature that is there must then hold. Changed files are taken without a restart",
             |config, text| config.signers.keys = values::files(text)?;
         "certificate-authority" "FILES", "Who makes the certificates that models are signed by, as PEM, with commas between the files",
             |config, text| config.signers.authorities = values::files(text)?;
@@ -166,7 +166,7 @@ settings! {
             |config, text| config.doors.max_connections = Some(values::count(text, 1..=10_000_000)?);
     }
     Limits {
-        "max-head-size" "SIZE" = "64KiB", "The largest head of a request, from 8KiB to 16MiB; a larger one is refused with 431",
+        "max-head-size" "SIZE" = "64KiB", "The largest head of a request, from 8KiB to 16MiB; one that is larger by more than a read is refused with 431",
             |config, text| config.connection.head = units::size_within(text, &limits::Connection::HEADS)?;
         "head-timeout" "DURATION" = "15s", "How long a request's head may take, and the first bytes of a connection; then the connection is cut",
             |config, text| config.connection.head_timeout = units::time(text)?;

@@ -26,7 +26,7 @@ pub use self::{
     certificate::Chain,
     key::{Curve, PrivateKey, PublicKey, Unusable},
     signer::{Claim, Signed, Signer},
-    trust::{Signers, Trust, TrustError},
+    trust::{Signers, Trust, TrustError, Trusted},
 };
 use super::{Candidate, Digest, MANIFEST, Problem, files::Folder};
 

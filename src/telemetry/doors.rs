@@ -13,16 +13,19 @@ pub enum Renewed {
     Certificate,
     /// The file of keys.
     Keys,
+    /// The files of whose signatures on models count.
+    Trust,
 }
 
 impl Renewed {
-    pub(super) const ALL: [Renewed; 2] = [Renewed::Certificate, Renewed::Keys];
+    pub(super) const ALL: [Renewed; 3] = [Renewed::Certificate, Renewed::Keys, Renewed::Trust];
 
     /// As a metric label.
     pub(super) fn label(self) -> &'static str {
         match self {
             Renewed::Certificate => "certificate",
             Renewed::Keys => "api_keys",
+            Renewed::Trust => "trust",
         }
     }
 }
@@ -32,7 +35,7 @@ impl Renewed {
 pub struct Doors {
     /// Seconds since 1970; 0 without TLS.
     expires: AtomicU64,
-    renewals: [Outcomes; 2],
+    renewals: [Outcomes; 3],
     handshakes: Outcomes,
     connections: AtomicU64,
     turned_away: AtomicU64,

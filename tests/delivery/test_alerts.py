@@ -23,6 +23,7 @@ METRICS = {
     "modelship_requests_in_flight",
     "modelship_models_loaded",
     "modelship_ready",
+    "modelship_renewals_total",
     "modelship_model_info",
     "modelship_build_info",
     "modelship_model_load_failures_total",

@@ -19,7 +19,7 @@ use http_body::Frame;
 use http_body_util::BodyExt as _;
 use modelship::{
     catalog::{Loader, Manager, Origin, VersionPolicy},
-    repository::signature::Trust,
+    repository::signature::Trusted,
     scheduler::{Background, Host, Settings},
     telemetry::{BuildInfo, Metrics, recent::Recent},
     transport::{
@@ -47,7 +47,7 @@ fn front() -> Front<axum::Router> {
             commit: String::new(),
         });
         let loader = Loader {
-            trust: Trust::default(),
+            trust: Trusted::default(),
             engine: onnx_runtime(),
             host: Host {
                 event_loops: 1,

@@ -1,7 +1,11 @@
 //! Signatures: made, verified at the start and on a reload, and refused
 //! whatever is changed.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
@@ -153,6 +157,47 @@ fn a_service_serves_only_what_is_signed() {
 
     let serving = Serving::start(serve(&checkout, &[]));
     assert_eq!(card(&serving)["signature"], "unsigned");
+    serving.stop();
+}
+
+#[test]
+fn a_rotated_key_is_taken_and_a_broken_file_is_not() {
+    let checkout = signed("p256");
+    let file = checkout.path().join("own.pem.pub");
+    let other = fs::read(checkout.path().join("other.pem.pub")).unwrap();
+    let flags = [
+        "--require-signature",
+        "--watch=poll",
+        "--watch-interval=50ms",
+    ];
+    let mut serving = Serving::start(serve(&checkout, &flags));
+    let before = card(&serving);
+
+    // By a key that is not trusted yet: refused, and then taken as it stands.
+    let steeper = fixture("line-steeper.onnx");
+    checkout.good(&["add", &steeper, "--name", "line", "--version", "v1.0.1"]);
+    checkout.good(&["sign", FOLDER, "--key", "other.pem"]);
+    serving.log_until("a key that is not trusted");
+    assert_eq!(card(&serving)["version"], before["version"]);
+    replace(&file, b"no key");
+    serving.log_until("are not right");
+    replace(&file, &other);
+    serving.log_until("files that have changed were taken");
+    let begun = Instant::now();
+    while card(&serving)["version"] != "v1.0.1" {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let signature = card(&serving)["signature"].clone();
+    let by_another = signature != before["signature"];
+    let verified = signature.as_str().unwrap().starts_with("verified by key ");
+    assert!(by_another && verified, "{signature}");
+    let (_, _, metrics) = serving.get("/metrics", "");
+    for outcome in ["success", "failure"] {
+        let counted = format!("modelship_renewals_total{{what=\"trust\",outcome=\"{outcome}\"}} ");
+        let line = metrics.lines().find(|line| line.starts_with(&counted));
+        assert_ne!(line.unwrap(), format!("{counted}0"));
+    }
     serving.stop();
 }
 

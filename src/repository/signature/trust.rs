@@ -1,6 +1,14 @@
 //! Whose signatures count.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
 
 use super::{
     FileError, Signer,
@@ -54,6 +62,51 @@ pub enum TrustError {
     /// Of three that need each other, one is missing.
     #[error("an identity, its issuer and a trust root need each other")]
     Incomplete,
+}
+
+/// Whose signatures count now: files may be renewed while the service runs.
+/// Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Trusted(Arc<Now>);
+
+#[derive(Debug, Default)]
+struct Now {
+    trust: ArcSwap<Trust>,
+    renewals: AtomicU64,
+}
+
+impl Trusted {
+    /// `trust`, until it is renewed.
+    pub fn new(trust: Trust) -> Self {
+        let trusted = Self::default();
+        trusted.0.trust.store(Arc::new(trust));
+        trusted
+    }
+
+    /// Trust as it is now.
+    pub fn now(&self) -> Arc<Trust> {
+        self.0.trust.load_full()
+    }
+
+    /// From now on `trust` holds.
+    pub fn renew(&self, trust: Trust) {
+        self.0.trust.store(Arc::new(trust));
+        // After it: who sees the count sees what is counted.
+        self.0.renewals.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often it was renewed.
+    pub fn renewals(&self) -> u64 {
+        self.0.renewals.load(Ordering::Acquire)
+    }
+}
+
+impl Signers {
+    /// The files that are named.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = self.keys.iter().chain(&self.authorities);
+        files.chain(&self.trust_root).map(PathBuf::as_path)
+    }
 }
 
 impl Trust {

@@ -12,7 +12,7 @@ use tokio::{runtime, task::JoinSet};
 use crate::{
     catalog::{Loader, Origin, Servable},
     engine::Engine,
-    repository::{Candidate, VerifiedModel, signature::Trust},
+    repository::{Candidate, VerifiedModel, signature::Trusted},
     review::{
         exercise::Loaded,
         report::{Speed, SpeedFacts},
@@ -46,7 +46,7 @@ pub(super) fn speed(
 ) -> Result<Speed, String> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let loader = Loader {
-        trust: Trust::default(),
+        trust: Trusted::default(),
         engine: Arc::clone(engine),
         host: Host {
             event_loops: 1,

@@ -26,7 +26,7 @@ pub(super) fn write(out: &mut Writer<'_, '_>, doors: &Doors) -> Result {
     )?;
     out.counter(
         "modelship_renewals",
-        "Changed files of certificates and keys that were taken (success) or not right (failure)",
+        "Changed files of certificates, keys and trust that were taken (success) or not right (failure)",
         doors.renewals().flat_map(|(what, outcomes)| {
             outcomes
                 .read()

@@ -18,7 +18,7 @@ pub struct Mistake(String);
 
 impl Mistake {
     /// What is wrong.
-    pub(in crate::transport) fn new(message: impl Into<String>) -> Self {
+    pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
 
@@ -71,7 +71,7 @@ pub fn follow(files: Vec<Weak<dyn Files>>, metrics: &Metrics) -> std::io::Result
     let metrics = metrics.clone();
     let mut followed: Vec<_> = files.into_iter().map(Followed::new).collect();
     thread::Builder::new()
-        .name("door-files".to_owned())
+        .name("renewals".to_owned())
         .spawn(move || {
             while !followed.is_empty() {
                 thread::sleep(INTERVAL);
@@ -117,6 +117,7 @@ fn settle(files: &dyn Files, look: &Look, contents: &[Vec<u8>], metrics: &Metric
     let what = match files.what() {
         Renewed::Certificate => "certificate",
         Renewed::Keys => "keys",
+        Renewed::Trust => "trust",
     };
     match taken {
         Ok(()) => tracing::info!(what, "files that have changed were taken"),

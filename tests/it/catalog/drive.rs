@@ -11,7 +11,7 @@ use std::{
 use modelship::{
     catalog::{Busy, Catalog, Control, Lease, Loader, Manager, Origin, Pass, State, VersionPolicy},
     error::Result,
-    repository::{Version, signature::Trust},
+    repository::{Version, signature::Trusted},
     scheduler::{Background, Host, Placement, Request, Settings},
     telemetry::{BuildInfo, Metrics},
     tensor::{Shape, Tensor},
@@ -110,7 +110,7 @@ impl Drive {
                 ..Settings::default()
             },
             origin: Origin::default(),
-            trust: Trust::default(),
+            trust: Trusted::default(),
             metrics: Metrics::new(BuildInfo {
                 version: String::new(),
                 commit: String::new(),
