@@ -179,10 +179,7 @@ pub(super) fn deadline(microseconds: u64) -> Option<Instant> {
 
 /// Parameters that ask for what is not offered here, and what to do instead.
 const NOT_OFFERED: [(&str, &str); 2] = [
-    (
-        "shared_memory_region",
-        "shared memory is not offered here: send the tensor in the request",
-    ),
+    ("shared_memory_region", NO_SHARED_MEMORY),
     (
         "classification",
         "the classification extension is not offered here: ask for the output itself",
@@ -297,6 +294,48 @@ pub(super) fn configured_type(dtype: DType) -> String {
 pub(super) const NO_CONTROL: &str = "what is served is decided by the model repository, not by callers: \
      change the repository, or let callers load and unload with the setting \
      allow-repository-control";
+
+/// Why no region of shared memory is known here, and what to do instead.
+pub(super) const NO_SHARED_MEMORY: &str = "shared memory is not offered here: send tensors in the \
+     request, binary over REST or in raw_input_contents over gRPC, where they are copied once";
+
+/// Refuses `parameters` of a call that loads a model: what would be loaded is
+/// not what the repository holds.
+///
+/// # Errors
+/// `Invalid`, with the first of them.
+pub(super) fn refuse_overrides<'n>(parameters: impl IntoIterator<Item = &'n str>) -> Result<()> {
+    let Some(name) = parameters.into_iter().next() else {
+        return Ok(());
+    };
+    Err(Error::invalid(format!(
+        "the parameter \"{}\": a model is loaded as the model repository has it, and takes no \
+         configuration or file from a call: change its model.toml or its files there, and load it \
+         without parameters",
+        short(name)
+    )))
+}
+
+/// Refuses `parameters` of a call that unloads a model, but for
+/// `unload_dependents`: no model here depends on another.
+///
+/// # Errors
+/// `Invalid`, with the first of the others.
+pub(super) fn refuse_beside_dependents<'n>(
+    parameters: impl IntoIterator<Item = &'n str>,
+) -> Result<()> {
+    let Some(name) = parameters.into_iter().find(|n| *n != UNLOAD_DEPENDENTS) else {
+        return Ok(());
+    };
+    Err(Error::invalid(format!(
+        "to unload a model takes the parameter {UNLOAD_DEPENDENTS} alone, and not \"{}\"",
+        short(name)
+    )))
+}
+
+/// The parameter of a call that unloads a model: whether those that depend on
+/// it go too.
+pub(super) const UNLOAD_DEPENDENTS: &str = "unload_dependents";
 
 /// Whether errors, warnings, information and details are logged.
 pub(super) fn logged() -> [bool; 4] {

@@ -101,6 +101,21 @@ def test_the_repository(client):
     assert states()["other", "v1.0.0"] == "UNAVAILABLE" and not_ready(client, "other")
     client.load_model("other")
     assert states()["other", "v1.0.0"] == "READY" and client.is_model_ready("other")
+    client.unload_model("other", unload_dependents=True)
+    assert not_ready(client, "other")
+    client.load_model("other")
+
+
+def test_a_load_takes_no_configuration_and_no_files(client):
+    for options, named in (
+        ({"config": "{}"}, "config"),
+        ({"config": "{}", "files": {"file:1/model.onnx": b"\x08\x07"}}, "config"),
+        ({"files": {"file:1/model.onnx": b"\x08\x07"}}, "file:1/model.onnx"),
+    ):
+        with pytest.raises(InferenceServerException, match=f'the parameter "{named}"') as caught:
+            client.load_model("identity", **options)
+        assert caught.value.status() in ("400", "StatusCode.INVALID_ARGUMENT")
+    assert client.is_model_ready("identity", "v1.9.0")
 
 
 def not_ready(client, model):
@@ -130,7 +145,11 @@ def test_shared_memory_is_not_offered(client):
         client.unregister_cuda_shared_memory,
         lambda: client.register_system_shared_memory("region", "/region", 4),
         lambda: client.register_cuda_shared_memory("region", b"aGFuZGxl", 0, 4),
+        lambda: client.get_system_shared_memory_status("region"),
+        lambda: client.get_cuda_shared_memory_status("region"),
+        lambda: client.unregister_system_shared_memory("region"),
+        lambda: client.unregister_cuda_shared_memory("region"),
     ):
-        with pytest.raises(InferenceServerException) as caught:
+        with pytest.raises(InferenceServerException, match="^.*shared memory is not offered here: send ") as caught:
             call()
-        assert caught.value.message(), call
+        assert caught.value.status() in ("501", "StatusCode.UNIMPLEMENTED"), call

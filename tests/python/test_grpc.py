@@ -208,6 +208,29 @@ def test_statistics_and_the_repository(client):
     assert client.is_model_ready("any-rank")
 
 
+def test_the_repository_takes_what_it_can_do(stub):
+    unload, load, index = (
+        service_pb2.RepositoryModelUnloadRequest,
+        service_pb2.RepositoryModelLoadRequest,
+        service_pb2.RepositoryIndexRequest,
+    )
+    for call, message in (
+        (stub.RepositoryModelUnload, unload(repository_name="theirs", model_name="any-rank")),
+        (stub.RepositoryModelLoad, load(repository_name="theirs", model_name="any-rank")),
+        (stub.RepositoryIndex, index(repository_name="theirs")),
+    ):
+        error = refused(call, message)
+        assert error.code() == grpc.StatusCode.UNIMPLEMENTED and "theirs" in error.details()
+    message = unload(model_name="any-rank")
+    message.parameters["unload_dependents"].string_param = "yes"
+    error = refused(stub.RepositoryModelUnload, message)
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT and "true or false" in error.details()
+    message = unload(model_name="any-rank")
+    message.parameters["other"].bool_param = True
+    error = refused(stub.RepositoryModelUnload, message)
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT and '"other"' in error.details()
+
+
 def test_health(channel):
     health = health_pb2_grpc.HealthStub(channel)
     serving = health_pb2.HealthCheckResponse.SERVING

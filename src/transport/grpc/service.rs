@@ -1,6 +1,6 @@
 //! The calls besides inference.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tonic::{Request, Response, Status};
 
@@ -30,14 +30,37 @@ impl Inference {
 }
 
 fn no_shared_memory<T>() -> Answer<T> {
-    Err(refusal(&Error::unsupported(
-        "shared memory is not offered here: send tensors in raw_input_contents, which are copied \
-         once",
-    )))
+    Err(refusal(&Error::unsupported(inference::NO_SHARED_MEMORY)))
 }
 
 fn no_settings<T>() -> Answer<T> {
     Err(refusal(&Error::unsupported(inference::NO_SETTINGS)))
+}
+
+/// Refuses the name of a repository: there is one, without a name.
+fn the_repository(name: &str) -> Result<()> {
+    if name.is_empty() {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "there is one model repository here, and it has no name: leave repository_name \"{}\" out",
+        inference::short(name)
+    )))
+}
+
+/// Refuses what a call that unloads a model has no use for.
+fn dependents(parameters: &HashMap<String, ModelRepositoryParameter>) -> Result<()> {
+    use model_repository_parameter::ParameterChoice::BoolParam;
+    inference::refuse_beside_dependents(parameters.keys().map(String::as_str))?;
+    let is_flag =
+        |p: &ModelRepositoryParameter| matches!(p.parameter_choice, None | Some(BoolParam(_)));
+    if parameters.values().all(is_flag) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the parameter {} is not true or false",
+        inference::UNLOAD_DEPENDENTS
+    )))
 }
 
 #[tonic::async_trait]
@@ -124,7 +147,9 @@ impl grpc_inference_service_server::GrpcInferenceService for Inference {
         &self,
         request: Request<RepositoryIndexRequest>,
     ) -> Answer<RepositoryIndexResponse> {
-        let ready_only = request.into_inner().ready;
+        let asked = request.into_inner();
+        the_repository(&asked.repository_name).map_err(|e| refusal(&e))?;
+        let ready_only = asked.ready;
         let models = self
             .0
             .catalog
@@ -145,9 +170,14 @@ impl grpc_inference_service_server::GrpcInferenceService for Inference {
         &self,
         request: Request<RepositoryModelLoadRequest>,
     ) -> Answer<RepositoryModelLoadResponse> {
-        let model = request.into_inner().model_name;
-        let done = self.control()?.load(model).await;
-        done.map_err(|e| refusal(&e))?;
+        let control = self.control()?;
+        let asked = request.into_inner();
+        let load = async {
+            the_repository(&asked.repository_name)?;
+            inference::refuse_overrides(asked.parameters.keys().map(String::as_str))?;
+            control.load(asked.model_name).await
+        };
+        load.await.map_err(|e| refusal(&e))?;
         Ok(Response::new(RepositoryModelLoadResponse {}))
     }
 
@@ -155,9 +185,14 @@ impl grpc_inference_service_server::GrpcInferenceService for Inference {
         &self,
         request: Request<RepositoryModelUnloadRequest>,
     ) -> Answer<RepositoryModelUnloadResponse> {
-        let model = request.into_inner().model_name;
-        let done = self.control()?.unload(model).await;
-        done.map_err(|e| refusal(&e))?;
+        let control = self.control()?;
+        let asked = request.into_inner();
+        let unload = async {
+            the_repository(&asked.repository_name)?;
+            dependents(&asked.parameters)?;
+            control.unload(asked.model_name).await
+        };
+        unload.await.map_err(|e| refusal(&e))?;
         Ok(Response::new(RepositoryModelUnloadResponse {}))
     }
 

@@ -41,6 +41,13 @@ impl Api {
         self
     }
 
+    /// Adds the route `path`, which says no more than that it is not offered,
+    /// and so is not described.
+    pub(super) fn not_offered(mut self, path: &str, methods: MethodRouter<Http>) -> Self {
+        self.router = self.router.route(path, methods);
+        self
+    }
+
     /// Adds the routes of `other`.
     pub(super) fn merge(mut self, other: Api) -> Self {
         self.router = self.router.merge(other.router);

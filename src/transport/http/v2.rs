@@ -5,6 +5,7 @@ mod infer;
 mod repository;
 mod request;
 mod response;
+mod shared_memory;
 
 pub(super) use self::infer::{direct, infer};
 
@@ -139,6 +140,7 @@ pub(super) fn api() -> Api {
             post(repository::load),
             [
                 model(Operation::post(tag, "Loads a model, where callers may"))
+                    .body(false, &[("application/json", repository::load_schema())])
                     .ok("It is loaded", Schema::Nothing),
             ],
         )
@@ -147,6 +149,7 @@ pub(super) fn api() -> Api {
             post(repository::unload),
             [
                 model(Operation::post(tag, "Unloads a model, where callers may"))
+                    .body(false, &[("application/json", repository::unload_schema())])
                     .ok("It is unloaded", Schema::Nothing),
             ],
         )
@@ -160,6 +163,7 @@ pub(super) fn api() -> Api {
             get(logging),
             [get_("Log settings, which are set at the start").ok("They", Schema::Settings)],
         )
+        .merge(shared_memory::api())
 }
 
 fn infers(tag: &'static str) -> Operation {
