@@ -117,6 +117,8 @@ pub async fn run_on(
         body: config.max_body_size,
         body_timeout: config.body_timeout,
         ratio: config.max_compression_ratio,
+        elements: config.max_tensor_elements,
+        json_depth: config.max_json_depth,
     };
     let grpc = grpc::router(grpc::Context {
         catalog: catalog.clone(),

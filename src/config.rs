@@ -59,6 +59,10 @@ pub struct Config {
     pub body_timeout: Duration,
     /// What holds for each connection.
     pub connection: limits::Connection,
+    /// The most elements of one input.
+    pub max_tensor_elements: usize,
+    /// How many lists and objects of JSON may stand within each other.
+    pub max_json_depth: usize,
     /// What requests may take of memory, in bytes; without it, a third of what
     /// the process may have.
     pub request_memory: Option<usize>,
@@ -196,6 +200,8 @@ impl Config {
             max_compression_ratio: 0,
             body_timeout: Duration::ZERO,
             connection: limits::Connection::default(),
+            max_tensor_elements: 0,
+            max_json_depth: 0,
             request_memory: None,
             // Counts the CPUs that the container may use, not the machine's.
             event_loops: std::thread::available_parallelism().map_or(1, usize::from),

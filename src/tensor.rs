@@ -26,7 +26,7 @@ pub use self::{
     dtype::{DType, Element},
     number::write_number,
     rows::{concatenate, split},
-    shape::{Dim, Shape},
+    shape::{Dim, MOST_DIMENSIONS, Shape},
     signature::{Signature, TensorSpec, ValueKind},
 };
 use crate::error::{Error, Result};

@@ -178,6 +178,10 @@ settings! {
             |config, text| config.connection.streams = values::number(text, 1..=1_000_000)?;
         "max-compression-ratio" "N" = "200", "How many times its own size a compressed body or message may become, where that is more than 8MiB; what becomes more is refused with 413. gzip makes zeros 1/1032",
             |config, text| config.max_compression_ratio = values::count(text, 1..=1_000_000)?;
+        "max-tensor-elements" "N" = "100000000", "The most elements of one input; a larger one is refused with 413",
+            |config, text| config.max_tensor_elements = values::count(text, 1..=1_000_000_000_000)?;
+        "max-json-depth" "N" = "128", "How many lists and objects may stand within each other in an inference request's JSON; a deeper one is refused with 400",
+            |config, text| config.max_json_depth = values::count(text, 4..=1_000_000)?;
     }
     Scheduling {
         "max-batch-size" "ROWS", "The most rows of one run; 1 turns batching off",

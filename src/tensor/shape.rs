@@ -4,6 +4,10 @@ use std::{fmt, ops::Deref};
 
 use smallvec::SmallVec;
 
+/// The most dimensions that a caller's tensor may have: no model has so many,
+/// and nested lists are read by recursion.
+pub const MOST_DIMENSIONS: usize = 64;
+
 /// The dimensions of a tensor, outermost first. Rank 0 is a scalar.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(SmallVec<[usize; 4]>);

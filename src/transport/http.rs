@@ -147,7 +147,7 @@ pub fn check_compressed(encoding: &str, body: &[u8], limit: usize) -> Result<usi
     let limits = Limits {
         body: limit,
         body_timeout: std::time::Duration::ZERO,
-        ratio: usize::MAX,
+        ..Limits::UNLIMITED
     };
     match encoding::Encoding::of(&headers)? {
         None => Ok(body.len()),

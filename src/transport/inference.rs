@@ -10,7 +10,8 @@ use crate::{
     catalog::{Catalog, Lease},
     error::{Error, Result},
     repository::Version,
-    tensor::{DType, Shape, Signature, Tensor, TensorSpec},
+    tensor::{DType, MOST_DIMENSIONS, Shape, Signature, Tensor, TensorSpec},
+    transport::limits::Limits,
 };
 
 /// A lease of `model`: of its newest version where `version` is empty.
@@ -65,9 +66,18 @@ pub(super) fn datatype(tensor: &str, name: &str) -> Result<DType> {
 /// The shape of these dimensions.
 ///
 /// # Errors
-/// `Invalid` for a dimension below zero.
-pub(super) fn shape(tensor: &str, dims: &[i64]) -> Result<Shape> {
-    dims.iter()
+/// `Invalid` for a dimension below zero, and too many of them; `TooLarge` for
+/// too many elements.
+pub(super) fn shape(tensor: &str, dims: &[i64], limits: Limits) -> Result<Shape> {
+    if dims.len() > MOST_DIMENSIONS {
+        return Err(Error::invalid(format!(
+            "the tensor \"{}\" has {} dimensions, and {MOST_DIMENSIONS} are the most",
+            short(tensor),
+            dims.len()
+        )));
+    }
+    let shape = dims
+        .iter()
         .map(|&dim| {
             usize::try_from(dim).map_err(|_| {
                 Error::invalid(format!(
@@ -77,7 +87,9 @@ pub(super) fn shape(tensor: &str, dims: &[i64]) -> Result<Shape> {
                 ))
             })
         })
-        .collect()
+        .collect::<Result<Shape>>()?;
+    limits.hold(tensor, &shape)?;
+    Ok(shape)
 }
 
 /// The inputs of one request, put in the model's order.

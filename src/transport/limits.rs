@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::{
+    error::{Error, Result},
+    tensor::Shape,
+    transport::inference::short,
+};
 
 /// Limits on what a request brings.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +18,10 @@ pub struct Limits {
     /// How many times its own size a compressed body may become, where that is
     /// more than [`FLOOR`].
     pub ratio: usize,
+    /// The most elements of one tensor.
+    pub elements: usize,
+    /// How many lists and objects of JSON may stand within each other.
+    pub json_depth: usize,
 }
 
 /// What a compressed body may become in any case, in bytes. Zeros, which is what
@@ -23,6 +31,15 @@ pub struct Limits {
 const FLOOR: usize = 8 << 20;
 
 impl Limits {
+    /// None.
+    pub const UNLIMITED: Self = Self {
+        body: usize::MAX,
+        body_timeout: Duration::MAX,
+        ratio: usize::MAX,
+        elements: usize::MAX,
+        json_depth: usize::MAX,
+    };
+
     /// The error of a body or a message beyond the limit.
     pub(super) fn too_large(self, what: &str) -> Error {
         Error::too_large(format!(
@@ -38,6 +55,23 @@ impl Limits {
             "the {what} did not arrive within {:?}; the setting body-timeout gives it longer",
             self.body_timeout
         ))
+    }
+
+    /// Refuses a `shape` of too many elements, for the tensor called `name`.
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub(super) fn hold(self, name: &str, shape: &Shape) -> Result<()> {
+        // One that can't be counted is refused where it is made.
+        if shape.elements().unwrap_or(usize::MAX) <= self.elements {
+            return Ok(());
+        }
+        Err(Error::too_large(format!(
+            "the tensor \"{}\" has the shape {shape}, which is more than the {} elements that are \
+             taken; the setting max-tensor-elements raises it",
+            short(name),
+            self.elements
+        )))
     }
 
     /// How many bytes may come of `compressed` ones.
@@ -102,6 +136,7 @@ mod tests {
             body: 64 << 20,
             body_timeout: Duration::from_secs(1),
             ratio: 200,
+            ..Limits::UNLIMITED
         };
         for (compressed, expanded) in [
             (0, FLOOR),

@@ -129,6 +129,7 @@ mod tests {
             body: 10 << 20,
             body_timeout: Duration::from_secs(1),
             ratio,
+            ..Limits::UNLIMITED
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()

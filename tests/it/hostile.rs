@@ -76,6 +76,7 @@ fn front() -> Front<axum::Router> {
                 body: LARGEST,
                 body_timeout: Duration::from_millis(50),
                 ratio: 200,
+                ..Limits::UNLIMITED
             },
             control: None,
             access_log: true,

@@ -150,6 +150,6 @@ def test_shared_memory_is_not_offered(client):
         lambda: client.unregister_system_shared_memory("region"),
         lambda: client.unregister_cuda_shared_memory("region"),
     ):
-        with pytest.raises(InferenceServerException, match="^.*shared memory is not offered here: send ") as caught:
+        with pytest.raises(InferenceServerException, match="shared memory is not offered here: send ") as caught:
             call()
         assert caught.value.status() in ("501", "StatusCode.UNIMPLEMENTED"), call

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use super::{decimal::Decimal, scan::Scanner};
 use crate::{
     error::{Error, Result},
-    tensor::{DType, Shape, Tensor},
+    tensor::{DType, MOST_DIMENSIONS, Shape, Tensor},
 };
 
 /// Reads the JSON array `json` as the elements of a tensor: flat, or nested as
@@ -44,10 +44,6 @@ pub fn read_next(
     }
     by_type!(dtype, read).map_err(|e| e.within(format_args!("the tensor \"{name}\"")))
 }
-
-/// Ranks beyond this are refused: no model has so many dimensions, and the
-/// nesting is read by recursion.
-const MOST_DIMENSIONS: usize = 64;
 
 fn collect<T: Element>(dtype: DType, shape: &Shape, scanner: &mut Scanner<'_>) -> Result<Vec<T>> {
     let expected = shape
@@ -96,6 +92,14 @@ impl<T: Element> Reader<'_, '_, T> {
                 return Err(Error::invalid(format!(
                     "its data is nested, and the shape {} is not: give one flat list",
                     self.shape
+                )));
+            }
+            if self.scanner.is_too_deep(self.shape.len()) {
+                return Err(Error::invalid(format!(
+                    "its data is nested {} deep, and with what it stands in that is more than {}, \
+                     which the setting max-json-depth raises; give one flat list",
+                    self.shape.len(),
+                    self.scanner.deepest()
                 )));
             }
             return self.level(0);

@@ -8,6 +8,10 @@ pub struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// How many lists and objects the place stands in, of those that were said.
+    depth: usize,
+    /// The most of them.
+    deepest: usize,
 }
 
 /// The most digits that always fit a `u64`.
@@ -16,11 +20,39 @@ const MOST_DIGITS: usize = 19;
 impl<'a> Scanner<'a> {
     /// The beginning of `text`.
     pub fn new(text: &'a str) -> Self {
+        Self::within(text, usize::MAX)
+    }
+
+    /// The same, where lists and objects may stand `deepest` deep in each other.
+    pub fn within(text: &'a str, deepest: usize) -> Self {
         Self {
             text,
             bytes: text.as_bytes(),
             at: 0,
+            depth: 0,
+            deepest,
         }
+    }
+
+    /// Says that what comes next stands in one more list or object, or in one
+    /// less.
+    pub fn stand(&mut self, deeper: bool) {
+        self.depth = if deeper {
+            self.depth + 1
+        } else {
+            self.depth.saturating_sub(1)
+        };
+    }
+
+    /// Whether `more` lists or objects within each other would be too deep
+    /// here.
+    pub fn is_too_deep(&self, more: usize) -> bool {
+        self.depth.saturating_add(more) > self.deepest
+    }
+
+    /// How deep lists and objects may stand in each other.
+    pub fn deepest(&self) -> usize {
+        self.deepest
     }
 
     /// The next byte that is not white space, left where it is.
@@ -214,7 +246,8 @@ impl<'a> Scanner<'a> {
 
     /// Passes over the value that comes next, and gives its text. Brackets
     /// are matched and strings are whole; what stands between is not looked
-    /// at. `None` where there is no whole value.
+    /// at. `None` where there is no whole value; and where it is too deep, which
+    /// leaves the scanner at the bracket that is.
     pub fn skip(&mut self) -> Option<&'a str> {
         let first = self.peek()?;
         let start = self.at;
@@ -224,6 +257,10 @@ impl<'a> Scanner<'a> {
                 b'"' => self.skip_string()?,
                 b'[' | b'{' => {
                     depth += 1;
+                    if self.is_too_deep(depth) {
+                        self.depth += depth - 1;
+                        return None;
+                    }
                     self.at += 1;
                 }
                 b']' | b'}' => {

@@ -21,7 +21,10 @@ use crate::{
     error::{Error, Result},
     scheduler::{self, Answer},
     tensor::{Tensor, read_raw, write_raw},
-    transport::inference::{self, Inputs},
+    transport::{
+        inference::{self, Inputs},
+        limits::Limits,
+    },
 };
 
 pub(super) type Parameters = HashMap<String, InferParameter>;
@@ -86,7 +89,7 @@ pub(super) async fn answer(
         &request.model_version,
     )?
     .of_one_that_came(came);
-    let prepared = Prepared::new(&lease, request, deadline);
+    let prepared = Prepared::new(&lease, request, deadline, context.limits);
     let (scheduled, prepared) = prepared.map_err(|e| lease.refused(e))?;
     let (answer, in_flight) = lease.begin(scheduled).await?;
     in_flight.settle(prepared.answered(&lease, answer))
@@ -105,6 +108,7 @@ impl Prepared {
         lease: &Lease,
         request: ModelInferRequest,
         deadline: Option<Instant>,
+        limits: Limits,
     ) -> Result<(scheduler::Request, Self)> {
         let signature = lease.signature();
         let is_typed = request.inputs.iter().any(|i| i.contents.is_some());
@@ -125,7 +129,7 @@ impl Prepared {
         let priority = number(&request.parameters, "priority")?;
         let own_deadline = inference::deadline(number(&request.parameters, "timeout")?);
         let scheduled = scheduler::Request {
-            inputs: inputs(lease, request.inputs, request.raw_input_contents)?,
+            inputs: inputs(lease, request.inputs, request.raw_input_contents, limits)?,
             deadline: match (deadline, own_deadline) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
@@ -186,6 +190,7 @@ fn inputs(
     lease: &Lease,
     given: Vec<InferInputTensor>,
     raw: Vec<Bytes>,
+    limits: Limits,
 ) -> Result<Vec<Option<Tensor>>> {
     if !raw.is_empty() && raw.len() != given.len() {
         return Err(Error::invalid(format!(
@@ -201,7 +206,7 @@ fn inputs(
         // From here on the name is one of the model's own.
         inputs.place(name)?;
         let dtype = inference::datatype(name, &input.datatype)?;
-        let shape = inference::shape(name, &input.shape)?;
+        let shape = inference::shape(name, &input.shape, limits)?;
         let tensor = match (raw.next(), input.contents) {
             (Some(_), Some(_)) => {
                 return Err(Error::invalid(format!(

@@ -121,7 +121,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         body: 1000,
         body_timeout: Duration::from_secs(1),
-        ratio: usize::MAX,
+        ..Limits::UNLIMITED
     };
 
     proptest! {

@@ -24,7 +24,7 @@ use crate::{
     error::{Error, Result},
     scheduler::{self, Answer},
     tensor::{DType, Dim, Shape, Tensor, TensorSpec, json::read_data},
-    transport::{memory, off_loop::off_loop},
+    transport::{limits::Limits, memory, off_loop::off_loop},
 };
 
 /// How long the caller will wait: `250ms`, `2s`.
@@ -217,7 +217,9 @@ async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Re
     memory.take(body.len() * memory::JSON).map_err(refused)?;
     let reading = lease.clone();
     let read = off_loop(body.len(), move || read_rows(&reading, &body)).await;
-    let (inputs, count) = read.map_err(refused)?;
+    let (inputs, count) = read
+        .and_then(|read| held(http.limits, lease, read))
+        .map_err(refused)?;
     let request = scheduler::Request {
         inputs,
         deadline,
@@ -232,6 +234,20 @@ async fn predict_rows(http: &Http, lease: &Lease, request: Request) -> Result<Re
     let write = move || write_rows(&writing, &answer, count);
     let written = off_loop(elements * 8, write).await;
     in_flight.settle(written.map(|response| memory.kept_until_sent(response)))
+}
+
+/// What was read, where no input has more elements than are taken.
+fn held<T>(
+    limits: Limits,
+    lease: &Lease,
+    read: (Vec<Option<Tensor>>, T),
+) -> Result<(Vec<Option<Tensor>>, T)> {
+    for (spec, tensor) in lease.signature().inputs.iter().zip(&read.0) {
+        if let Some(tensor) = tensor {
+            limits.hold(&spec.name, tensor.shape())?;
+        }
+    }
+    Ok(read)
 }
 
 fn write_rows(lease: &Lease, answer: &Answer, count: usize) -> Result<Response> {

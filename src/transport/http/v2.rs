@@ -29,12 +29,15 @@ use crate::{
     error::Result,
     telemetry::Statistics,
     tensor::TensorSpec,
-    transport::inference::{self, EXTENSIONS, PLATFORM, SERVER},
+    transport::{
+        inference::{self, EXTENSIONS, PLATFORM, SERVER},
+        limits::Limits,
+    },
 };
 
 /// Whether `json` is an inference request.
 pub(super) fn check(json: &str) -> Result<()> {
-    request::Request::read(json).map(drop)
+    request::Request::read(json, Limits::UNLIMITED).map(drop)
 }
 
 /// The routes under `/v2`, and what is said of them.

@@ -127,14 +127,14 @@ async fn arrive(
         arrival = Arrival::whole(body, limits);
     }
     let json = match length {
-        Some(0) => return raw(signature, arrival.rest().await?),
+        Some(0) => return raw(signature, arrival.rest().await?, limits),
         Some(length) => arrival.take(length, 1, &"its JSON").await?,
         None => arrival.rest().await?,
     };
     if announced.is_none() {
         memory.take(json.len() * times)?;
     }
-    let mut request = read(json).await?;
+    let mut request = read(json, limits).await?;
     let mut inputs = Inputs::new(signature);
     for input in std::mem::take(&mut request.inputs) {
         // Before its bytes are waited for.
@@ -169,7 +169,7 @@ fn header_length(headers: &HeaderMap) -> Result<Option<usize>> {
     })
 }
 
-async fn read(json: Bytes) -> Result<Request> {
+async fn read(json: Bytes, limits: Limits) -> Result<Request> {
     off_loop(json.len(), move || {
         let text = std::str::from_utf8(&json).map_err(|e| {
             Error::invalid(format!(
@@ -178,7 +178,7 @@ async fn read(json: Bytes) -> Result<Request> {
                 e.valid_up_to()
             ))
         })?;
-        Request::read(text)
+        Request::read(text, limits)
     })
     .await
 }
@@ -238,7 +238,7 @@ fn shaped(tensor: Tensor, name: &str, parameters: &Parameters) -> Result<Tensor>
 }
 
 /// A body that is the raw tensor of the model's only input.
-fn raw(signature: &Signature, raw: Bytes) -> Result<(Request, Tensors)> {
+fn raw(signature: &Signature, raw: Bytes, limits: Limits) -> Result<(Request, Tensors)> {
     let mut required = signature.inputs.iter().filter(|i| !i.optional);
     let (Some(spec), None) = (required.next(), required.next()) else {
         return Err(Error::invalid(
@@ -282,6 +282,7 @@ fn raw(signature: &Signature, raw: Bytes) -> Result<(Request, Tensors)> {
             Dim::Symbol(_) | Dim::Any => std::mem::replace(&mut open, 1),
         })
         .collect();
+    limits.hold(&spec.name, &shape)?;
     let raw = aligned(raw, spec.dtype);
     inputs.put(&spec.name, read_raw(&spec.name, spec.dtype, shape, raw)?)?;
     Ok((request, inputs.finish()))

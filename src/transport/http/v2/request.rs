@@ -9,7 +9,7 @@ use crate::{
         DType, Shape, Tensor,
         json::{Scanner, read_data, read_next},
     },
-    transport::inference,
+    transport::{inference, limits::Limits},
 };
 
 /// Parameters by name.
@@ -46,9 +46,10 @@ impl Request {
     /// Reads `json`.
     ///
     /// # Errors
-    /// `Invalid`, with what is wrong and where.
-    pub(super) fn read(json: &str) -> Result<Self> {
-        let mut reader = Reader(Scanner::new(json));
+    /// `Invalid`, with what is wrong and where, which is also that it nests too
+    /// deep; `TooLarge` for a tensor of too many elements.
+    pub(super) fn read(json: &str, limits: Limits) -> Result<Self> {
+        let mut reader = Reader(Scanner::within(json, limits.json_depth), limits);
         let mut request = Self::default();
         let mut inputs = None;
         let keys = ["id", "parameters", "inputs", "outputs"];
@@ -74,7 +75,7 @@ impl Request {
     }
 }
 
-struct Reader<'a>(Scanner<'a>);
+struct Reader<'a>(Scanner<'a>, Limits);
 
 impl<'a> Reader<'a> {
     #[cold]
@@ -82,6 +83,26 @@ impl<'a> Reader<'a> {
         Error::invalid(format!(
             "the body is not the JSON of an inference request: at byte {}, {what}",
             self.0.at()
+        ))
+    }
+
+    /// Reads what stands in the list or the object that comes next.
+    fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.0.is_too_deep(1) {
+            return Err(self.too_deep());
+        }
+        self.0.stand(true);
+        let read = read(self)?;
+        self.0.stand(false);
+        Ok(read)
+    }
+
+    #[cold]
+    fn too_deep(&self) -> Error {
+        self.wrong(&format!(
+            "lists and objects stand more than {} deep in each other, which the setting \
+             max-json-depth raises",
+            self.0.deepest()
         ))
     }
 
@@ -118,11 +139,15 @@ impl<'a> Reader<'a> {
     fn keys(
         &mut self,
         what: &str,
-        mut field: impl FnMut(&mut Self, String) -> Result<()>,
+        field: impl FnMut(&mut Self, String) -> Result<()>,
     ) -> Result<()> {
         if !self.0.take(b'{') {
             return Err(self.wrong(&format!("{what} must be an object")));
         }
+        self.within(|reader| reader.fields(field))
+    }
+
+    fn fields(&mut self, mut field: impl FnMut(&mut Self, String) -> Result<()>) -> Result<()> {
         if self.0.take(b'}') {
             return Ok(());
         }
@@ -146,14 +171,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn list<T>(
-        &mut self,
-        name: &str,
-        mut item: impl FnMut(&mut Self) -> Result<T>,
-    ) -> Result<Vec<T>> {
+    fn list<T>(&mut self, name: &str, item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         if !self.0.take(b'[') {
             return Err(self.wrong(&format!("\"{name}\" must be a list")));
         }
+        self.within(|reader| reader.items(item))
+    }
+
+    fn items<T>(&mut self, mut item: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let mut items = Vec::new();
         if self.0.take(b']') {
             return Ok(items);
@@ -186,9 +211,14 @@ impl<'a> Reader<'a> {
 
     /// The value that comes next, as text that is JSON.
     fn raw(&mut self) -> Result<&'a str> {
-        self.0
-            .skip()
-            .ok_or_else(|| self.wrong("a whole value is due"))
+        self.0.skip().ok_or_else(|| {
+            let at_bracket = matches!(self.0.rest().as_bytes().first(), Some(b'[' | b'{'));
+            if at_bracket && self.0.is_too_deep(1) {
+                self.too_deep()
+            } else {
+                self.wrong("a whole value is due")
+            }
+        })
     }
 
     fn ignore(&mut self) -> Result<()> {
@@ -264,7 +294,7 @@ impl<'a> Reader<'a> {
                 _ => match (&name, &shape, &datatype) {
                     (Some(name), Some(shape), Some(datatype)) => {
                         let dtype = inference::datatype(name, datatype)?;
-                        let shape = inference::shape(name, shape)?;
+                        let shape = inference::shape(name, shape, reader.1)?;
                         tensor = Some(read_next(
                             &inference::short(name),
                             dtype,
@@ -287,7 +317,7 @@ impl<'a> Reader<'a> {
         let dims = shape.as_ref().ok_or_else(|| missing("shape"));
         let given = name.as_ref().ok_or_else(|| missing("name"))?;
         let dtype = inference::datatype(given, dtype?)?;
-        let shape = inference::shape(given, dims?)?;
+        let shape = inference::shape(given, dims?, self.1)?;
         if let Some(json) = later {
             tensor = Some(read_data(
                 &inference::short(given),

@@ -3,13 +3,17 @@
 use super::*;
 use proptest::prelude::*;
 
+fn read(json: &str) -> Result<Request> {
+    Request::read(json, Limits::UNLIMITED)
+}
+
 fn error(json: &str) -> String {
-    Request::read(json).unwrap_err().message().to_owned()
+    read(json).unwrap_err().message().to_owned()
 }
 
 #[test]
 fn keys_come_in_any_order() {
-    let request = Request::read(
+    let request = read(
         r#" {"outputs":[{"name":"y","parameters":{"binary_data":true}}],"id":"a\"b",
             "extra":[{"x":null}],"inputs":[
             {"data":[[1,2]],"datatype":"INT8","shape":[1,2],"name":"x"},
@@ -134,12 +138,90 @@ fn a_key_that_stands_twice_is_named() {
         }
     }
     // What means nothing may stand there as often as it likes.
-    Request::read(r#"{"inputs":[],"x":1,"x":2}"#).unwrap();
+    read(r#"{"inputs":[],"x":1,"x":2}"#).unwrap();
+}
+
+/// A request whose data, of this shape, comes before or after what says so.
+fn one_input(shape: &str, data: &str, first: bool) -> String {
+    let says = format!(r#""name":"x","datatype":"INT8","shape":{shape}"#);
+    if first {
+        format!(r#"{{"inputs":[{{"data":{data},{says}}}]}}"#)
+    } else {
+        format!(r#"{{"inputs":[{{{says},"data":{data}}}]}}"#)
+    }
+}
+
+#[test]
+fn too_deep_is_refused_and_just_deep_enough_is_not() {
+    let limits = Limits {
+        json_depth: 6,
+        ..Limits::UNLIMITED
+    };
+    let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let shape = |rank| format!("[{}]", vec!["1"; rank].join(","));
+    for first in [false, true] {
+        for (rank, refused) in [(1, false), (3, false), (4, true), (40, true)] {
+            let json = one_input(&shape(rank), &nested(rank), first);
+            let read = Request::read(&json, limits);
+            assert_eq!(read.is_err(), refused, "{json}");
+            if let Err(error) = read {
+                assert_eq!(error.kind(), crate::error::Kind::Invalid);
+                let text = error.message();
+                assert!(
+                    text.contains("more than 6") && text.contains("max-json-depth"),
+                    "{text}"
+                );
+                assert!(first || text.contains("\"x\""), "{text}");
+            }
+            // Flat, it nests no deeper than any other.
+            Request::read(&one_input(&shape(rank), "[1]", first), limits).unwrap();
+        }
+    }
+    for (place, most) in [("", 5), (r#""parameters":{"p":1},"#, 5)] {
+        for (depth, refused) in [(most, false), (most + 1, true), (100_000, true)] {
+            let json = format!(r#"{{{place}"inputs":[],"ignored":{}}}"#, nested(depth));
+            let read = Request::read(&json, limits);
+            assert_eq!(read.is_err(), refused, "{depth}");
+            if let Err(error) = read {
+                assert!(error.message().contains("max-json-depth"), "{error}");
+            }
+        }
+    }
+    let shallow = Limits {
+        json_depth: 3,
+        ..limits
+    };
+    let error = Request::read(&one_input("[1]", "[1]", false), shallow).unwrap_err();
+    assert!(error.message().contains("max-json-depth"), "{error}");
+}
+
+#[test]
+fn too_many_elements_are_refused_before_they_are_read() {
+    let limits = Limits {
+        elements: 6,
+        ..Limits::UNLIMITED
+    };
+    for first in [false, true] {
+        Request::read(&one_input("[2,3]", "[1,2,3,4,5,6]", first), limits).unwrap();
+        for shape in ["[7]", "[4,2]", "[4611686018427387904,4]"] {
+            let error = Request::read(&one_input(shape, "[1]", first), limits).unwrap_err();
+            assert_eq!(error.kind(), crate::error::Kind::TooLarge);
+            for part in ["\"x\"", shape, "6 elements", "max-tensor-elements"] {
+                assert!(error.message().contains(part), "{error}");
+            }
+        }
+    }
+    let many = format!("[{}]", vec!["1"; 65].join(","));
+    let error = error(&one_input(&many, "[1]", false));
+    assert!(
+        error.contains("65 dimensions") && error.len() < 200,
+        "{error}"
+    );
 }
 
 proptest! {
     #[test]
     fn nothing_panics(json in r#"(\{|\}|\[|\]|,|:|"inputs"|"name"|"x"|"shape"|"datatype"|"FP32"|"data"|"parameters"|1|\\|"|null|\PC)*"#) {
-        let _ = Request::read(&json);
+        let _ = read(&json);
     }
 }
