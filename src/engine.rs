@@ -41,6 +41,20 @@ pub enum EngineError {
     Unsupported(String),
 }
 
+impl EngineError {
+    /// Whether it may be gone the next time, since the machine lacked something:
+    /// a thread, or memory.
+    pub fn may_pass(&self) -> bool {
+        // How ONNX Runtime and the system say so.
+        const LACKS: [&str; 3] = ["bad_alloc", "allocate memory", "temporarily unavailable"];
+        match self {
+            Self::Start(_) => true,
+            Self::Load(text) | Self::Run(text) => LACKS.iter().any(|lack| text.contains(lack)),
+            Self::Refused(_) | Self::Interrupted | Self::Unsupported(_) => false,
+        }
+    }
+}
+
 /// The bytes of a model, verified elsewhere.
 #[derive(Debug, Clone)]
 pub struct ModelBytes {

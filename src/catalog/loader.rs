@@ -49,6 +49,18 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether the same files may load the next time, since the machine lacked
+    /// something.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Repository(problems) => problems.iter().any(|problem| problem.may_pass),
+            Self::Engine { error, .. } => error.may_pass(),
+            Self::Panicked(_) | Self::Golden { .. } => false,
+        }
+    }
+}
+
 fn lines(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     lines.join("; ")

@@ -30,8 +30,8 @@ pub struct Manager {
     loader: Arc<Loader>,
     root: PathBuf,
     policy: VersionPolicy,
-    /// Versions that failed, and what their folder looked like: tried again
-    /// when it has changed, or whose signatures count.
+    /// Versions that failed by themselves, and what their folder looked like:
+    /// tried again when it has changed, or whose signatures count.
     pub(super) failed: HashMap<ModelId, Fingerprint>,
     /// Models that a caller has unloaded.
     pub(super) held: BTreeSet<Arc<str>>,
@@ -53,6 +53,13 @@ pub struct Pass {
     pub unloaded: Vec<ModelId>,
     /// What failed: for whoever asked for the pass to log, or to end on.
     pub failures: Vec<LoadError>,
+}
+
+impl Pass {
+    /// Whether another may do better though nothing has changed.
+    pub fn may_do_better(&self) -> bool {
+        self.failures.iter().any(LoadError::may_pass)
+    }
 }
 
 /// Loads on a thread that gives way to the event loops, as do the threads that
@@ -197,7 +204,9 @@ impl Manager {
                 pass.loaded.push(id.clone());
             }
             Err(error) => {
-                self.failed.insert(id.clone(), fingerprint);
+                if !error.may_pass() {
+                    self.failed.insert(id.clone(), fingerprint);
+                }
                 self.loader.metrics.load_failed(&id.name);
                 // What serves under this version goes on serving, and the
                 // state says so.

@@ -123,6 +123,8 @@ pub async fn follow(manager: Arc<Mutex<Manager>>, watch: Watch, interval: Durati
     // The pass before this saw the files at a moment that nobody knows here:
     // the first look makes another, which loads nothing that is served.
     let mut done = None;
+    // Whether the last pass lacked what may be there the next time.
+    let mut again = false;
     loop {
         let wait = if seen.is_some() && seen == done {
             idle
@@ -138,17 +140,20 @@ pub async fn follow(manager: Arc<Mutex<Manager>>, watch: Watch, interval: Durati
         let now = apart(background, look.clone()).await;
         let still = now == seen;
         seen = now;
-        if now.is_none() || now == done || !still {
+        if now.is_none() || (now == done && !again) || !still {
             continue;
         }
         let manager = Arc::clone(&manager);
         let pass = move || {
-            for failure in lock(&manager).pass().failures {
+            let pass = lock(&manager).pass();
+            for failure in &pass.failures {
                 tracing::error!("{failure}");
             }
+            pass.may_do_better()
         };
-        if apart(background, pass).await.is_some() {
+        if let Some(may_do_better) = apart(background, pass).await {
             done = now;
+            again = may_do_better;
         }
     }
 }

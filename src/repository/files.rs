@@ -107,7 +107,8 @@ impl Folder {
                 &shown,
                 format!("it has {size} bytes, and there is not so much memory"),
                 "make it smaller, or give the process more memory",
-            ));
+            )
+            .passing());
         }
         // Straight into its last place: a model may be as large as memory.
         let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, size).collect();

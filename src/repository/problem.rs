@@ -23,6 +23,10 @@ pub struct Problem {
     pub reason: String,
     /// What to do about it.
     pub remedy: String,
+    /// Whether it may be gone the next time without a change of the files,
+    /// since the machine lacked something.
+    #[serde(skip)]
+    pub may_pass: bool,
 }
 
 impl Problem {
@@ -38,7 +42,15 @@ impl Problem {
             key: None,
             reason: reason.into(),
             remedy: remedy.into(),
+            may_pass: false,
         }
+    }
+
+    /// The same problem, which may pass by itself.
+    #[must_use]
+    pub(crate) fn passing(mut self) -> Self {
+        self.may_pass = true;
+        self
     }
 
     /// The same problem, at `key` in `line`.
@@ -61,7 +73,11 @@ impl Problem {
                 "it may not be read".to_owned(),
                 "give this user the right to read it",
             ),
-            _ => (format!("it can't be read: {error}"), "make it readable"),
+            // Such as too many open files, or a disk that fails.
+            _ => {
+                let reason = format!("it can't be read: {error}");
+                return Self::new(file, reason, "make it readable").passing();
+            }
         };
         Self::new(file, reason, remedy)
     }

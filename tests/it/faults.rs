@@ -1,5 +1,7 @@
 //! Each fault of `src/FAULTS.md`, injected, and what must happen.
 
+#[cfg(target_arch = "x86_64")]
+mod aborts;
 mod clock;
 mod descriptors;
 mod disk;

@@ -1,11 +1,13 @@
 //! Hot swap: the repository changes under a running service.
 
 use std::{
+    collections::BTreeSet,
     fs,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -249,4 +251,25 @@ fn a_hundred_swaps_under_load_lose_nothing() {
         health["versions"].as_array().unwrap().len() <= 2,
         "{health}"
     );
+    // Metrics are of what is loaded, however much was loaded before.
+    let label = |line: &str| {
+        Some(
+            line.split_once(",version=\"")?
+                .1
+                .split_once('"')?
+                .0
+                .to_owned(),
+        )
+    };
+    let shown = || -> BTreeSet<String> {
+        let metrics = service.get("/metrics").body;
+        metrics.lines().filter_map(label).collect()
+    };
+    // The last that loaded.
+    let last = BTreeSet::from([format!("v1.0.{}", SWAPS - 1)]);
+    let limit = Instant::now() + Duration::from_secs(60);
+    while shown() != last {
+        assert!(Instant::now() < limit, "{:?}", shown());
+        std::thread::yield_now();
+    }
 }

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -30,6 +31,22 @@ fn ask(kept: &mut BufReader<TcpStream>, path: &str) -> String {
     String::from_utf8(body).unwrap()
 }
 
+/// Leaves the process so many descriptors; gives the limit before.
+fn leave(serving: &Serving, current: Option<u64>) -> Rlimit {
+    let limit = Rlimit {
+        current,
+        ..before()
+    };
+    let pid = Pid::from_child(&serving.process);
+    prlimit(Some(pid), Resource::Nofile, limit).unwrap()
+}
+
+/// The descriptors that it has open.
+fn open(serving: &Serving) -> usize {
+    let folder = format!("/proc/{}/fd", serving.process.id());
+    fs::read_dir(folder).unwrap().count()
+}
+
 #[test]
 fn descriptors_that_run_out_and_come_back() {
     let repository = Repository::empty();
@@ -39,16 +56,8 @@ fn descriptors_that_run_out_and_come_back() {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut kept = BufReader::new(stream);
     assert!(ask(&mut kept, "/predict/21").contains(":42,"));
-    let pid = Pid::from_child(&serving.process);
-    let limit = |current| {
-        let limit = Rlimit {
-            current,
-            ..before()
-        };
-        prlimit(Some(pid), Resource::Nofile, limit).unwrap()
-    };
     // Standard input and output are open, so nothing more may be opened.
-    let before = limit(Some(3));
+    let before = leave(&serving, Some(3));
     repository.put("double", "v1.0.3", 3.0, "");
     until("it is told", || {
         assert!(ask(&mut kept, "/predict/21").contains(":42,"));
@@ -65,15 +74,51 @@ fn descriptors_that_run_out_and_come_back() {
     for _ in 0..20 {
         assert!(ask(&mut kept, "/predict/21").contains(":42,"));
     }
-    limit(before.current);
+    leave(&serving, before.current);
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     until("the new version is served", || {
         ask(&mut kept, "/predict/21").contains(":63,")
     });
-    let open = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap();
-    assert!(open.count() < 100);
+    assert!(open(&serving) < 100);
+    serving.stop();
+}
+
+#[test]
+fn descriptors_that_run_out_in_the_middle_of_a_load() {
+    let repository = Repository::empty();
+    let placement = "[scheduling]\nplacement = \"threads\"\n";
+    repository.put("double", "v1.0.2", 2.0, placement);
+    let serving = Serving::start(serve(repository.path(), &["--watch=poll"]));
+    let stream = TcpStream::connect(serving.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut kept = BufReader::new(stream);
+    let mut predicts = |what: u16| {
+        let body = ask(&mut kept, "/predict/21");
+        assert!(body.contains("prediction"), "{body}");
+        body.contains(&format!(":{what},"))
+    };
+    assert!(predicts(42));
+    let most = before().current;
+    // Enough to list a folder, to open a file in it, and so on.
+    for more in 0..6 {
+        // A look that is under way may hold one.
+        leave(
+            &serving,
+            Some(u64::try_from(open(&serving) + more).unwrap()),
+        );
+        let scale = 3 + u16::try_from(more).unwrap();
+        let version = format!("v1.1.{more}");
+        repository.put("double", &version, scale.into(), placement);
+        // Until it has loaded it, or had time to try in vain.
+        let tried = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < tried && !predicts(scale * 21) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        leave(&serving, most);
+        until("the new version is served", || predicts(scale * 21));
+    }
     serving.stop();
 }
 

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{after, serve, until};
 use crate::{
     checkout::{Checkout, fixture},
-    process::{Ended, models, modelship},
+    process::{Ended, left_out, models, modelship},
 };
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -97,38 +97,65 @@ const SMALL_DISK: &str = r#"
     case $said in *"No space left"*) exit $status;; *) echo "$said"; exit 94;; esac
 "#;
 
+/// A way to a namespace in which a disk may be mounted: as the user that this
+/// is, as root in a namespace of its own, or by sudo where it does not ask.
+fn namespace() -> Option<&'static [&'static str]> {
+    let ways: [&[&str]; 3] = [
+        &["unshare", "--mount"],
+        &["unshare", "--user", "--map-root-user", "--mount"],
+        &["sudo", "-n", "unshare", "--mount"],
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    ways.into_iter().find(|way| {
+        let mut command = Command::new(way[0]);
+        command
+            .args(&way[1..])
+            .args(["mount", "-t", "tmpfs", "none"]);
+        let tried = command.arg(folder.path()).output();
+        tried.is_ok_and(|output| output.status.success())
+    })
+}
+
 #[test]
 fn a_disk_that_runs_full_during_an_addition() {
+    let Some(namespace) = namespace() else {
+        left_out("a disk that runs full", "no disk may be mounted here");
+        return;
+    };
     let checkout = Checkout::with_line();
     let disk = tempfile::tempdir().unwrap();
     let program = modelship(&[]);
     let (mut failed, mut done) = (0, 0);
     for kib in (16..256).step_by(4) {
-        let mut command = Command::new("unshare");
+        let mut command = Command::new(namespace[0]);
         command
-            .env_clear()
-            .envs(program.get_envs().filter_map(|(k, v)| Some((k, v?))))
-            .args(["--user", "--map-root-user", "--mount", "bash", "-c"])
-            .args([SMALL_DISK, "bash", &kib.to_string()])
+            .args(&namespace[1..])
+            // sudo takes the environment away.
+            .args(["env", "-i"])
+            .args(program.get_envs().filter_map(|(name, value)| {
+                let mut variable = name.to_owned();
+                variable.push("=");
+                variable.push(value?);
+                Some(variable)
+            }))
+            .args(["bash", "-c", SMALL_DISK, "bash", &kib.to_string()])
             .args([disk.path(), &checkout.path().join("models")])
             .arg(program.get_program())
             .arg(fixture("lightgbm.onnx"));
-        let Ok(output) = command.output() else { break };
+        let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         match output.status.code() {
             Some(0) => done += 1,
             Some(1) => failed += 1,
             // Too small for what is there already.
             Some(91) => {}
-            Some(status @ (93 | 94)) => panic!("{kib} KiB: {status} {said}"),
-            // No namespaces here: the limit on files has shown the same.
-            _ => break,
+            status => panic!("{kib} KiB: {status:?} {said}"),
         }
         if done > 1 {
             break;
         }
     }
-    assert!(failed > 0 || done == 0, "it never ran full");
+    assert!(failed > 0 && done > 0, "{failed} failed, {done} done");
 }
 
 #[test]
