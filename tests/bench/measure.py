@@ -39,6 +39,9 @@ class Effort:
         return self.seconds * patience + self.warm_up + 0.05
 
 
+#: Fewer answers say nothing of a server.
+FEW = 10
+
 Wanted = Callable[[Workload, str, int], bool]
 
 
@@ -158,17 +161,24 @@ class Matrix:
                     if (form, system.name) not in asked:
                         continue
                     self.progress.say(f"{workload.name}, {FORMS[form]}, {connections} connections: {system.title}")
-                    plan = asked[form, system.name].plan(
-                        connections=connections, warm_up=self.effort.warm_up, seconds=seconds
-                    )
-                    outcome = run(plan)
                     cell = Cell(workload.name, form, connections, system.name)
-                    if fault := faults(outcome):
-                        raise Refused(f"{cell}: {fault}")
-                    if not outcome["requests"]:
-                        raise Refused(f"{cell}: no answer in {seconds} s")
-                    self.note(cell, outcome)
+                    self.note(cell, self.counted(cell, asked[form, system.name], seconds))
                     self.progress.step(self.effort.cost(workload.patience))
+
+    def counted(self, cell: Cell, asked: Asked, seconds: float) -> dict:
+        """The figures of `cell`: of a longer time where a server gives few answers in `seconds`.
+
+        One that runs forty images at once gives its first answers together, after more than a second.
+        """
+        for longer in (1, 4, 16):
+            outcome = run(
+                asked.plan(connections=cell.connections, warm_up=self.effort.warm_up, seconds=seconds * longer)
+            )
+            if fault := faults(outcome):
+                raise Refused(f"{cell}: {fault}")
+            if outcome["requests"] >= FEW:
+                return outcome
+        raise Refused(f"{cell}: {outcome['requests']} answers in {outcome['seconds']:.1f} s")
 
     def note(self, cell: Cell, figures: dict) -> None:
         self.rounds.setdefault(cell, []).append(figures)
