@@ -234,8 +234,8 @@ pub fn prove_batching(
     tolerance: Tolerance,
 ) -> Result<Batching, EngineError> {
     let off = |reason: &str| Ok(Batching::Off(reason.to_owned()));
-    if !signature.has_dynamic_rows() {
-        return off("the first dimension is not dynamic on every input and output");
+    if let Some(reason) = signature.why_rows_are_fixed() {
+        return off(&reason);
     }
     let singles = single_rows(samples);
     if singles.is_empty() {

@@ -116,6 +116,30 @@ impl Signature {
                 .all(TensorSpec::has_dynamic_rows)
     }
 
+    /// Why requests can't be put together by rows: the input or output whose
+    /// first dimension does not vary; `None` where every one's does.
+    pub fn why_rows_are_fixed(&self) -> Option<String> {
+        if self.inputs.is_empty() {
+            return Some("it takes no input".to_owned());
+        }
+        let inputs = self.inputs.iter().map(|spec| ("input", spec));
+        let outputs = self.outputs.iter().map(|spec| ("output", spec));
+        let (side, spec) = inputs
+            .chain(outputs)
+            .find(|(_, spec)| !spec.has_dynamic_rows())?;
+        let name = &spec.name;
+        Some(match spec.dims.as_deref().map(<[Dim]>::first) {
+            Some(Some(first)) => format!(
+                "the first dimension of its {side} \"{name}\" is always {first} (its shape is {})",
+                spec.shape_text()
+            ),
+            Some(None) => {
+                format!("its {side} \"{name}\" is one value, without a dimension for rows")
+            }
+            None => format!("its {side} \"{name}\" has no declared shape"),
+        })
+    }
+
     /// Checks that `inputs`, one for each of the signature's own in order,
     /// fit the model.
     ///

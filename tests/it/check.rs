@@ -389,3 +389,14 @@ proptest! {
         prop_assert!(errors.iter().any(|e| e.contains("its sha256 is")), "{errors:?}");
     }
 }
+
+#[test]
+fn an_output_of_one_row_is_named_where_it_keeps_requests_apart() {
+    let checkout = Checkout::new();
+    let file = fixture("one-row.onnx");
+    checkout.good(&["add", &file, "--name", "one", "--version", "v1.0.0"]);
+    let told = checkout.good(&["check"]);
+    let reason =
+        "batching off: the first dimension of its output \"y\" is always 1 (its shape is [1,3])";
+    assert!(told.contains(reason), "{told}");
+}
