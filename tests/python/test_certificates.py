@@ -4,6 +4,7 @@ import base64
 import datetime
 import json
 import random
+import shutil
 import urllib.request
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Authority:
         file.write_bytes(b"".join(c.public_bytes(Encoding.PEM) for c in certificates))
         return file
 
-    def issue(self, curve=None, extensions=None, ended=False) -> tuple[Path, Path, Path]:
+    def issue(self, curve=None, extensions=None, ended=False, subject="A signer") -> tuple[Path, Path, Path]:
         """The files of a key, of its certificate alone, and of that with the middle."""
         key = new_key(curve)
         now = datetime.datetime.now(datetime.UTC)
@@ -54,7 +55,7 @@ class Authority:
             extensions = [(usage(digital_signature=True), True)]
         constraints = (x509.BasicConstraints(ca=False, path_length=None), True)
         start = now - datetime.timedelta(days=30)
-        own = certificate("A signer", key, "The middle", self.middle_key, start, end, [constraints, *extensions])
+        own = certificate(subject, key, "The middle", self.middle_key, start, end, [constraints, *extensions])
         private = self.folder / "signer.pem"
         private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return private, self.write("own.pem", own), self.write("chain.pem", own, self.middle)
@@ -156,6 +157,33 @@ def test_changes_after_a_certificate_signed_are_refused(repository, tmp_path):
 def card(server: Server) -> dict:
     with urllib.request.urlopen(f"{server.url}/models/linear", timeout=30) as answer:
         return json.load(answer)
+
+
+def test_a_review_knows_a_renewed_certificate_from_another_signer(repository, tmp_path):
+    made = Authority(tmp_path)
+    before = tmp_path / "before"
+
+    def sign(**of):
+        private, _, chain = made.issue(**of)
+        repository.good("sign", repository.model, "--key", private, "--certificate", chain)
+
+    def review() -> tuple[str, str]:
+        flags = ["--models", repository.folder / "models", "--format", "json", "--speed", "0"]
+        told = json.loads(repository.good("diff", before, repository.folder / "models", *flags))
+        texts = [note["text"] for model in told["models"] for note in model["notes"]]
+        return "; ".join(texts), told["verdict"]
+
+    sign()
+    shutil.copytree(repository.folder / "models", before)
+    assert review() == ("", "fits")
+    sign()
+    text, verdict = review()
+    assert "the signer is the same by name and authority, with a renewed certificate" in text
+    assert verdict == "fits"
+    sign(subject="Another signer")
+    text, verdict = review()
+    assert "CN=A signer, and now by certificate" in text and "CN=Another signer" in text
+    assert verdict == "look"
 
 
 def test_a_service_trusts_an_authority(repository, tmp_path):

@@ -108,6 +108,7 @@ impl About {
         Ok(Self {
             signer: Signer::Certificate {
                 subject: own.subject.to_string(),
+                issuer: own.issuer.to_string(),
                 sha256: Digest::of(der).to_string(),
             },
             begins: own.validity.not_before.to_unix_duration(),

@@ -11,6 +11,8 @@ pub enum Signer {
     Certificate {
         /// Whom it is for, as RFC 4514 writes names.
         subject: String,
+        /// The authority that made it, in the same form.
+        issuer: String,
         /// The sha256 of its DER.
         sha256: String,
     },
@@ -23,13 +25,28 @@ pub enum Signer {
     },
 }
 
+impl Signer {
+    /// Whether this is the signer `before` with another certificate: of the
+    /// same name, by an authority of the same name. As long as nobody has
+    /// verified either, this is what the files say, and no proof.
+    fn renews(&self, before: &Signer) -> bool {
+        let names = |signer: &Signer| match signer {
+            Signer::Certificate {
+                subject, issuer, ..
+            } => Some((subject.clone(), issuer.clone())),
+            Signer::Key(_) | Signer::Identity { .. } => None,
+        };
+        self != before && names(self).is_some() && names(self) == names(before)
+    }
+}
+
 impl fmt::Display for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Signer::Key(sha256) => write!(f, "key {sha256}"),
-            Signer::Certificate { subject, sha256 } => {
-                write!(f, "certificate {sha256} of {subject}")
-            }
+            Signer::Certificate {
+                subject, sha256, ..
+            } => write!(f, "certificate {sha256} of {subject}"),
             Signer::Identity { identity, issuer } => write!(f, "{identity} of {issuer}"),
         }
     }
@@ -64,6 +81,22 @@ impl Signed {
             Signed::Unchecked(_) => "unchecked",
             Signed::By(_) => "verified",
         }
+    }
+
+    /// Whom it names, as far as that can be read.
+    fn signer(&self) -> Option<&Signer> {
+        match self {
+            Signed::Unsigned => None,
+            Signed::Unchecked(claim) => claim.signer.as_ref(),
+            Signed::By(signer) => Some(signer),
+        }
+    }
+
+    /// Whether it is by the signer of `before`, whose certificate was renewed:
+    /// subject and authority are the same.
+    pub fn renews(&self, before: &Signed) -> bool {
+        let both = self.signer().zip(before.signer());
+        both.is_some_and(|(own, before)| own.renews(before))
     }
 
     /// What the files themselves say of who signed, for a comparison; empty

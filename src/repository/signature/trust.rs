@@ -137,7 +137,7 @@ impl Trust {
     }
 
     /// Whether a version without a signature is refused.
-    pub(super) fn requires(&self) -> bool {
+    pub fn requires(&self) -> bool {
         self.require
     }
 

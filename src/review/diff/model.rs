@@ -116,7 +116,9 @@ impl Reviewing<'_> {
             }
         };
         review.head = Some(facts(&head_model, Some(loaded.signature())));
-        review.notes.extend(signer_notes(&review, &head_model));
+        review
+            .notes
+            .extend(signer_notes(&review, base_model.as_ref(), &head_model));
         review.cases = cases(base_model.as_ref(), &head_model, &mut loaded);
         review.notes.extend(case_notes(&review, &head_model));
         if let Some(base_model) = &base_model {

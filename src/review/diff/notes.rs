@@ -92,7 +92,11 @@ pub(super) fn signature_notes(review: &ModelReview, base: &VerifiedModel) -> Vec
 
 /// Notes on who signed: as the files themselves say it, since nobody's key is
 /// at hand here.
-pub(super) fn signer_notes(review: &ModelReview, head: &VerifiedModel) -> Vec<Note> {
+pub(super) fn signer_notes(
+    review: &ModelReview,
+    base: Option<&VerifiedModel>,
+    head: &VerifiedModel,
+) -> Vec<Note> {
     if let Signed::Unchecked(claim) = &head.signed
         && let Some(fault) = &claim.fault
     {
@@ -103,6 +107,10 @@ pub(super) fn signer_notes(review: &ModelReview, head: &VerifiedModel) -> Vec<No
     let Some(change) = changed else {
         return Vec::new();
     };
+    if base.is_some_and(|base| head.signed.renews(&base.signed)) {
+        let text = "the signer is the same by name and authority, with a renewed certificate";
+        return vec![note(Verdict::Fits, text, "")];
+    }
     let text = match (&*change.base, &*change.head) {
         ("", after) => format!("it was not signed, and now it is, by {after}"),
         (before, "") => format!("it was signed by {before}, and now it is not"),
