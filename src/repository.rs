@@ -15,6 +15,7 @@ pub mod onnx;
 mod problem;
 mod read;
 mod scan;
+mod shell;
 pub mod signature;
 mod version;
 
@@ -28,5 +29,6 @@ pub use self::{
     problem::{Problem, plain, plain_json},
     read::{VerifiedModel, read, read_trusted},
     scan::{Candidate, MANIFEST, Scan, scan, scan_folder},
+    shell::shell,
     version::{InvalidVersion, Version},
 };

@@ -3,6 +3,7 @@
 mod cases;
 mod files;
 mod manifest;
+mod next;
 mod place;
 
 use std::{
@@ -24,9 +25,10 @@ use crate::{
     engine::{self, OnnxRuntime},
     repository::{
         self, GoldenCase, MANIFEST, Problem, Tolerance, VerifiedModel, Version, check_name, plain,
+        shell,
         signature::{SIGNATURE, Signed},
     },
-    review::{exercise::Loaded, git::Repository, rows::Features, size},
+    review::{exercise::Loaded, rows::Features, size},
 };
 
 const EXAMPLES: &str = "\
@@ -201,7 +203,7 @@ impl Request {
             told += &format!(
                 "  {SIGNATURE} was on the files of before, and is gone: `modelship sign {} --key FILE`, \
                  or whoever signs, before the commit\n",
-                place.folder.display()
+                shell(&place.folder)
             );
         }
         Ok(told)
@@ -301,7 +303,7 @@ impl Request {
         was_moved: bool,
     ) -> String {
         let Self { name, version, .. } = self;
-        let folder = place.folder.display();
+        let folder = plain(&place.folder.display().to_string());
         let from = place
             .standing
             .as_ref()
@@ -338,29 +340,7 @@ impl Request {
         for problem in left.err().into_iter().flatten() {
             out += &format!("  still wrong: {problem}\n");
         }
-        let models = self.models.display();
-        let option = if models.to_string() == "models" {
-            String::new()
-        } else {
-            format!(" --models {models}")
-        };
-        out += "Next:\n";
-        if was_moved {
-            out += "  cd .     # this folder has a new one in its place\n";
-        }
-        if Repository::of(&self.models).is_some_and(|own| own.commit("HEAD").is_ok()) {
-            out += &format!(
-                "  modelship diff HEAD {models}{option}     # the review, before anybody else sees it\n"
-            );
-        } else {
-            out += &format!("  modelship check{option}\n");
-        }
-        let branch = format!("{name}-{version}");
-        out += &format!(
-            "  git switch -c {branch} && git add {folder} && git commit -m \"{name} {version}\"\n  \
-             git push -u origin {branch}     # then open the pull request\n"
-        );
-        out
+        out + &next::steps(&self.models, &place.folder, (name, version), was_moved)
     }
 }
 

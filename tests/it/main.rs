@@ -31,6 +31,7 @@ mod limits;
 mod logs;
 mod memory;
 mod metrics;
+mod next_steps;
 mod page;
 mod phoning_home;
 mod poison;
