@@ -18,7 +18,7 @@ use crate::{
     repository::{plain, plain_json, signature::Trust},
     review::{
         Side,
-        check::{Checked, Finding, Report, Request, Seen, Severity},
+        check::{Checked, Finding, Report, Request, Seen, Severity, prepare},
         git::Repository,
         size,
     },
@@ -104,6 +104,9 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (seen, engine) = thread::scope(|scope| {
         let seen = scope.spawn(|| Seen::of(&request));
         let engine = engine::find_library().and_then(|library| OnnxRuntime::start(&library));
+        if let Ok(engine) = &engine {
+            prepare(engine);
+        }
         (seen.join(), engine)
     });
     let seen = seen.unwrap_or_else(|panic| resume_unwind(panic));
@@ -117,11 +120,8 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         _ => text(&report),
     };
     super::write_out(out.as_bytes())?;
-    Ok(if report.is_right() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    drop(scratch);
+    super::end(u8::from(!report.is_right()))
 }
 
 fn json(report: &Report) -> anyhow::Result<String> {

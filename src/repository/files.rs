@@ -1,7 +1,7 @@
 //! Reading files of a model's folder, and none outside it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, ErrorKind, Read},
     path::{Component, Path, PathBuf},
     sync::Arc,
@@ -43,24 +43,37 @@ impl Folder {
         self.read_up_to(path, u64::MAX)
     }
 
-    /// Where the file at `path` lies. Where there is no link in it, that is
-    /// plain: to resolve it from the root on takes longer than to read it.
-    fn without_links(&self, path: &str) -> io::Result<PathBuf> {
+    /// Where the file at `path` lies, and what it is. Where there is no link
+    /// in it, that is plain: to resolve it from the root on takes longer than
+    /// to read it.
+    fn without_links(&self, path: &str) -> io::Result<(PathBuf, Metadata)> {
         let mut real = self.real.clone();
+        let mut found = None;
         for part in Path::new(path).components() {
             real.push(part);
             let is_plain = matches!(part, Component::Normal(_));
-            if !is_plain || fs::symlink_metadata(&real)?.is_symlink() {
-                return self.real.join(path).canonicalize();
+            found = if is_plain {
+                Some(fs::symlink_metadata(&real)?).filter(|own| !own.is_symlink())
+            } else {
+                None
+            };
+            if found.is_none() {
+                break;
             }
         }
-        Ok(real)
+        if let Some(found) = found {
+            return Ok((real, found));
+        }
+        let real = self.real.join(path).canonicalize()?;
+        let found = fs::metadata(&real)?;
+        Ok((real, found))
     }
 
     fn read_up_to(&self, path: &str, most: u64) -> Result<Arc<[u8]>, Problem> {
         let shown = self.shown.join(path);
         let io = |e: std::io::Error| Problem::io(&shown, &e);
-        let real = self.without_links(path).map_err(io)?;
+        // Looked at before it is opened: opening a pipe would wait for ever.
+        let (real, kind) = self.without_links(path).map_err(io)?;
         if !real.starts_with(&self.real) {
             return Err(Problem::new(
                 &shown,
@@ -68,8 +81,6 @@ impl Folder {
                 "put the file itself there",
             ));
         }
-        // Looked at before it is opened: opening a pipe would wait for ever.
-        let kind = fs::metadata(&real).map_err(io)?;
         if kind.is_dir() {
             let remedy = "put a file there, or take it out of the manifest";
             return Err(Problem::new(&shown, "it is a folder, not a file", remedy));
@@ -243,8 +254,12 @@ impl Folder {
                     "" => name.clone(),
                     folder => format!("{folder}/{name}"),
                 };
-                let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
-                let is_folder = entry.path().is_dir();
+                let kind = entry.file_type();
+                let is_link = kind.as_ref().is_ok_and(|kind| kind.is_symlink());
+                let is_folder = match kind {
+                    Ok(kind) if !is_link => kind.is_dir(),
+                    _ => entry.path().is_dir(),
+                };
                 if is_folder && is_link {
                     problems.push(Problem::new(
                         self.shown.join(&path),

@@ -86,8 +86,18 @@ fn folders(parent: &Path, root: &Path, problems: &mut Vec<Problem>) -> Vec<PathB
             }
         };
         let path = parent.join(entry.file_name());
-        if entry.file_name().to_string_lossy().starts_with('.') || !path.is_dir() {
+        if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
+        }
+        // Only a link needs to be followed to know where it leads.
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => {
+                folders.push(path);
+                continue;
+            }
+            Ok(kind) if !kind.is_symlink() => continue,
+            _ if !path.is_dir() => continue,
+            _ => {}
         }
         match path.canonicalize() {
             Ok(real) if real.starts_with(root) => folders.push(path),

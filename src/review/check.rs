@@ -7,14 +7,14 @@ mod ranges;
 mod signatures;
 mod workers;
 
-use std::path::Path;
+use std::{panic::resume_unwind, path::Path, thread};
 
 use serde::Serialize;
 
 use self::history::Against;
-use super::{exercise::Loaded, side::Side};
+use super::side::Side;
 use crate::{
-    engine::Engine,
+    engine::{Engine, ModelBytes, Threads},
     repository::{self, Problem, Scan, signature::Trust},
 };
 
@@ -128,11 +128,33 @@ pub fn check(
     request: &Request<'_>,
     on_model: impl FnMut(usize, usize, &str) + Send,
 ) -> Report {
+    prepare(engine);
     Seen::of(request).run(engine, on_model)
 }
 
+/// Has `engine` load a model of nothing: what it takes for itself at its first
+/// load is no other model's. It may be done while the repository is looked at.
+pub fn prepare(engine: &dyn Engine) {
+    // y = x, of any shape: ONNX's messages, written out.
+    // <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>
+    const NOTHING: &[u8] = b"\x08\x08\
+        \x3a\x2b\
+        \x0a\x10\x0a\x01x\x12\x01y\x22\x08Identity\
+        \x12\x01g\
+        \x5a\x09\x0a\x01x\x12\x04\x0a\x02\x08\x01\
+        \x62\x09\x0a\x01y\x12\x04\x0a\x02\x08\x01\
+        \x42\x02\x10\x0d";
+    let bytes = ModelBytes {
+        graph: NOTHING.into(),
+        external: Vec::new(),
+    };
+    // An engine that can't will say so of a model.
+    let loaded = engine.load(&bytes, Threads { intra: 1 });
+    drop(loaded.and_then(|model| model.session()));
+}
+
 /// What can be seen of a model repository before anything runs: it may be
-/// looked at while the engine starts.
+/// looked at while the engine starts and is [prepared](prepare).
 pub struct Seen<'a> {
     scan: Scan,
     findings: Findings,
@@ -143,8 +165,20 @@ pub struct Seen<'a> {
 impl<'a> Seen<'a> {
     /// Looks at the repository.
     pub fn of(request: &Request<'a>) -> Self {
-        let scan = repository::scan(request.models);
         let mut findings = Findings::default();
+        let (scan, git) = thread::scope(|scope| {
+            // git is waited for more than it works.
+            let git = thread::Builder::new()
+                .spawn_scoped(scope, || files::Git::of(request.models))
+                .ok();
+            let scan = repository::scan(request.models);
+            files::misplaced(request.models, &mut findings);
+            let git = match git.map(|git| git.join()) {
+                Some(git) => git.unwrap_or_else(|panic| resume_unwind(panic)),
+                None => files::Git::of(request.models),
+            };
+            (scan, git)
+        });
         findings.add_all(
             Severity::Error,
             Rule::Repository,
@@ -155,8 +189,9 @@ impl<'a> Seen<'a> {
             let problem = Problem::new(request.models, "it holds no model", remedy);
             findings.add(Severity::Error, Rule::Repository, problem);
         }
-        files::misplaced(request.models, &mut findings);
-        files::git(request, &scan, &mut findings);
+        if let Some(git) = git {
+            files::git(request, git, &scan, &mut findings);
+        }
         let against = request
             .against
             .map(|base| Against::new(base, request.models, &scan, &mut findings));
@@ -175,12 +210,6 @@ impl<'a> Seen<'a> {
         on_model: impl FnMut(usize, usize, &str) + Send,
     ) -> Report {
         let candidates = &self.scan.candidates;
-        // What the engine itself takes at its first load is no model's.
-        if let Some(first) = candidates.first()
-            && let Ok(verified) = repository::read(first)
-        {
-            drop(Loaded::of(engine, &verified));
-        }
         let mut models = Vec::new();
         let learned = workers::look(engine, self.trust, candidates, on_model);
         for (own, candidate) in learned.into_iter().zip(candidates) {

@@ -1,11 +1,14 @@
 //! What lies where it should not, and what git would not carry.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{Findings, Request, Rule, Severity};
 use crate::{
-    repository::{MANIFEST, Problem, Scan},
-    review::git::Repository,
+    repository::{MANIFEST, Problem, Scan, shell},
+    review::git::{GitError, Repository},
 };
 
 /// Models that nobody will find: a manifest below the folders that are
@@ -20,12 +23,14 @@ pub(super) fn misplaced(root: &Path, findings: &mut Findings) {
         let mut graphs = Vec::new();
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
-            if name.starts_with('.') || is_link {
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if name.starts_with('.') || kind.is_symlink() {
                 continue;
             }
             let path = entry.path();
-            if path.is_dir() {
+            if kind.is_dir() {
                 if level < 8 {
                     folders.push((path, level + 1));
                 }
@@ -60,19 +65,40 @@ pub(super) fn misplaced(root: &Path, findings: &mut Findings) {
     }
 }
 
+/// What git knows of a model repository, whatever is in it.
+pub(super) struct Git {
+    repository: Repository,
+    /// The files in it that `.gitignore` names.
+    ignored: Result<Vec<String>, GitError>,
+}
+
+impl Git {
+    /// Asks git; `None` where `models` is in no repository of its.
+    pub(super) fn of(models: &Path) -> Option<Self> {
+        let repository = Repository::of(models)?;
+        let folder = repository.relative(models).unwrap_or_default();
+        Some(Self {
+            ignored: repository.ignored(&folder),
+            repository,
+        })
+    }
+}
+
 /// Large files that git itself would keep, and listed files that it ignores.
-pub(super) fn git(request: &Request<'_>, scan: &Scan, findings: &mut Findings) {
-    let Some(repository) = Repository::of(request.models) else {
-        return;
-    };
+pub(super) fn git(request: &Request<'_>, git: Git, scan: &Scan, findings: &mut Findings) {
+    let Git {
+        repository,
+        ignored,
+    } = git;
     let mut large = Vec::new();
     let mut listed = Vec::new();
     for candidate in &scan.candidates {
+        let Some(folder) = repository.relative(&candidate.folder) else {
+            continue;
+        };
         for file in &candidate.manifest.files {
             let path = candidate.folder.join(&file.path);
-            let Some(relative) = repository.relative(&path) else {
-                continue;
-            };
+            let relative = format!("{folder}/{}", file.path);
             let size = fs::metadata(&path).map_or(0, |m| m.len());
             if size > request.large_file {
                 large.push((relative.clone(), path.clone(), size));
@@ -91,8 +117,8 @@ pub(super) fn git(request: &Request<'_>, scan: &Scan, findings: &mut Findings) {
                     continue;
                 }
                 let pattern = path.extension().map_or_else(
-                    || relative.clone(),
-                    |extension| format!("*.{}", extension.to_string_lossy()),
+                    || PathBuf::from(&relative),
+                    |extension| Path::new(&format!("*.{}", extension.to_string_lossy())).into(),
                 );
                 let problem = Problem::new(
                     path,
@@ -101,15 +127,17 @@ pub(super) fn git(request: &Request<'_>, scan: &Scan, findings: &mut Findings) {
                         megabytes(size),
                         megabytes(request.large_file)
                     ),
-                    format!("keep it in Git LFS: `git lfs track '{pattern}'`, then add it again"),
+                    format!(
+                        "keep it in Git LFS: `git lfs track {}`, then add it again",
+                        shell(&pattern)
+                    ),
                 );
                 findings.add(Severity::Error, Rule::Git, problem);
             }
         }
         Err(e) => warn(request.models, &e.to_string(), findings),
     }
-    let folder = repository.relative(request.models).unwrap_or_default();
-    match repository.ignored(&folder) {
+    match ignored {
         Ok(ignored) => findings.add_all(
             Severity::Error,
             Rule::Git,

@@ -2,13 +2,21 @@
 
 use super::{Findings, Rule, Severity};
 use crate::repository::{
-    Candidate, Problem,
+    Candidate, Problem, VerifiedModel,
     signature::{self, SIGNATURE, Signed, Trust},
 };
 
 /// What is wrong with the signature of `candidate`, whose files were read
 /// before without trust in anybody, so that the rest is told as well.
-pub(super) fn check(trust: &Trust, candidate: &Candidate, findings: &mut Findings) {
+pub(super) fn check(
+    trust: &Trust,
+    candidate: &Candidate,
+    verified: &VerifiedModel,
+    findings: &mut Findings,
+) {
+    if verified.signed == Signed::Unsigned && !trust.requires() {
+        return;
+    }
     let signed = match signature::verify(candidate, trust) {
         Ok(signed) => signed,
         Err(problem) => {

@@ -82,7 +82,7 @@ fn one(engine: &dyn Engine, trust: &Trust, candidate: &Candidate) -> Learned {
     let mut findings = Findings::default();
     let model = match repository::read(candidate) {
         Ok(verified) => {
-            signatures::check(trust, candidate, &mut findings);
+            signatures::check(trust, candidate, &verified, &mut findings);
             let mut own = Own {
                 candidate,
                 verified: &verified,
