@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use crate::process::{Ended, modelship};
+use crate::{
+    folder::copy,
+    process::{Ended, modelship},
+};
 
 /// A git repository with one commit. It goes with its folder.
 pub struct Checkout {
@@ -21,18 +24,6 @@ pub fn fixture(name: &str) -> String {
         .join(name);
     assert!(path.exists(), "{}", path.display());
     path.to_str().unwrap().to_owned()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type().unwrap().is_dir() {
-            copy(&from, &to);
-        } else {
-            fs::copy(&from, &to).unwrap();
-        }
-    }
 }
 
 impl Checkout {

@@ -2,9 +2,8 @@
 //! one stands, whole.
 
 use std::{
-    collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -12,27 +11,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::checkout::{Checkout, fixture};
-
-type Files = BTreeMap<PathBuf, Vec<u8>>;
-
-/// Every file in `folder`.
-fn files(folder: &Path) -> Files {
-    let mut files = Files::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let within = path.strip_prefix(folder).unwrap().to_owned();
-                files.insert(within, fs::read(&path).unwrap());
-            }
-        }
-    }
-    files
-}
+use crate::{
+    checkout::{Checkout, fixture},
+    folder::{Files, files},
+};
 
 /// The model `line` v1.0.0, of which v1.1.0 changes the file, the manifest
 /// and forty golden cases, adds a file, and leaves a README.

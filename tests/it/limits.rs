@@ -2,7 +2,6 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
     time::{Duration, Instant},
 };
 
@@ -17,18 +16,10 @@ fn service(flags: &[(&str, &str)]) -> Service {
     Service::start(&models(), &[&[("default-model", "linear")], flags].concat())
 }
 
-fn connect(service: &Service) -> TcpStream {
-    let stream = TcpStream::connect(service.address).unwrap();
-    let patience = Some(Duration::from_secs(60));
-    stream.set_read_timeout(patience).unwrap();
-    stream.set_write_timeout(patience).unwrap();
-    stream
-}
-
 /// Sends `bytes`, and reads until the other side closes: what it said, and
 /// after how long.
 fn ended(service: &Service, bytes: &[u8]) -> (String, Duration) {
-    let mut stream = connect(service);
+    let mut stream = service.connect();
     let begun = Instant::now();
     stream.write_all(bytes).unwrap();
     let mut answer = Vec::new();
@@ -66,7 +57,7 @@ fn a_head_may_be_as_large_as_was_set() {
         let (answer, _) = ended(&service, head(fits).as_bytes());
         assert!(answer.starts_with("HTTP/1.1 200 "), "{flag}: {answer}");
         // Or cut off, where it went on writing.
-        let mut stream = connect(&service);
+        let mut stream = service.connect();
         let _ = stream.write_all(head(beyond).as_bytes());
         let mut answer = [0; 13];
         if stream.read_exact(&mut answer).is_ok() {
@@ -139,7 +130,7 @@ fn streams_are_as_many_as_was_set() {
     const SETTINGS: u8 = 4;
     const MAX_CONCURRENT_STREAMS: [u8; 2] = [0, 3];
     let service = service(&[("max-streams", "7")]);
-    let mut stream = connect(&service);
+    let mut stream = service.connect();
     stream.write_all(PREFACE).unwrap();
     let mut head = [0; 9];
     stream.read_exact(&mut head).unwrap();

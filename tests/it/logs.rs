@@ -13,19 +13,7 @@ use rustix::{
 };
 use serde_json::Value;
 
-use crate::process::{Serving, models, modelship, run};
-
-fn serve(more: &[&str]) -> std::process::Command {
-    let models = models();
-    let fixed = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--models",
-        models.to_str().unwrap(),
-    ];
-    modelship(&[&fixed[..], more].concat())
-}
+use crate::process::{Serving, models, modelship, run, serve};
 
 #[test]
 fn elsewhere_than_on_a_terminal_every_line_is_a_record() {

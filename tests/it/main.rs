@@ -21,6 +21,7 @@ mod drain;
 mod fairness;
 mod faults;
 mod figures;
+mod folder;
 mod fuzz;
 mod golden;
 mod health;

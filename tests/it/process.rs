@@ -33,6 +33,19 @@ pub(crate) fn modelship(arguments: &[&str]) -> Command {
     command
 }
 
+/// `modelship serve` with this repository's models, on a free port.
+pub(crate) fn serve(more: &[&str]) -> Command {
+    let models = models();
+    let fixed = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--models",
+        models.to_str().unwrap(),
+    ];
+    modelship(&[&fixed[..], more].concat())
+}
+
 /// Runs `modelship` to its end.
 pub(crate) fn run(arguments: &[&str]) -> Ended {
     Ended::of(modelship(arguments).output().unwrap())

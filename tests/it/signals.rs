@@ -10,19 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::{Ended, Serving, models, modelship};
-
-fn serve(more: &[&str]) -> std::process::Command {
-    let models = models();
-    let fixed = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--models",
-        models.to_str().unwrap(),
-    ];
-    modelship(&[&fixed[..], more].concat())
-}
+use crate::process::{Ended, Serving, models, modelship, serve};
 
 #[test]
 fn either_signal_ends_it_well_whatever_is_logged() {

@@ -4,7 +4,6 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
-    time::Duration,
 };
 
 use crate::service::{Service, models};
@@ -22,12 +21,8 @@ struct Answer {
 
 impl Kept {
     fn open(service: &Service) -> Self {
-        let stream = TcpStream::connect(service.address).unwrap();
-        for set in [TcpStream::set_read_timeout, TcpStream::set_write_timeout] {
-            set(&stream, Some(Duration::from_secs(60))).unwrap();
-        }
         Self {
-            reader: BufReader::new(stream),
+            reader: BufReader::new(service.connect()),
         }
     }
 

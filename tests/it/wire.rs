@@ -1,10 +1,6 @@
 //! HTTP as it comes over a connection.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    time::Duration,
-};
+use std::io::{Read as _, Write as _};
 
 use crate::service::{Service, models};
 
@@ -14,17 +10,9 @@ fn service(flags: &[(&str, &str)]) -> Service {
     Service::start(&models(), &all)
 }
 
-fn connect(service: &Service) -> TcpStream {
-    let stream = TcpStream::connect(service.address).unwrap();
-    let patience = Some(Duration::from_secs(60));
-    stream.set_read_timeout(patience).unwrap();
-    stream.set_write_timeout(patience).unwrap();
-    stream
-}
-
 /// Writes `request`, and reads until the other side closes.
 fn exchange(service: &Service, request: &[u8]) -> String {
-    let mut stream = connect(service);
+    let mut stream = service.connect();
     // The other side may have read enough before all is written.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
@@ -187,7 +175,7 @@ fn a_body_is_asked_for_only_where_it_is_taken() {
              content-length: {length}\r\n{CLOSE}\r\n"
         )
     };
-    let mut stream = connect(&service);
+    let mut stream = service.connect();
     stream.write_all(head(6).as_bytes()).unwrap();
     let mut interim = [0; 25];
     stream.read_exact(&mut interim).unwrap();
@@ -290,7 +278,7 @@ fn what_is_not_http_is_refused_and_the_next_is_served() {
 
 /// Writes `request` and nothing after it.
 fn exchange_and_close(service: &Service, request: &[u8]) -> Vec<u8> {
-    let mut stream = connect(service);
+    let mut stream = service.connect();
     let _ = stream.write_all(request);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();

@@ -4,9 +4,7 @@
 //! one, a disk of a few pages runs full for real.
 
 use std::{
-    collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -15,26 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{after, serve, until};
 use crate::{
     checkout::{Checkout, fixture},
+    folder::files,
     process::{Ended, left_out, models, modelship},
 };
-
-type Files = BTreeMap<PathBuf, Vec<u8>>;
-
-fn files(folder: &Path) -> Files {
-    let mut files = Files::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                files.insert(path.clone(), fs::read(&path).unwrap());
-            }
-        }
-    }
-    files
-}
 
 /// Runs `arguments` in a copy of `checkout` in which no file may be written
 /// beyond so many KiB, more from one try to the next, until it succeeds. Before

@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use super::until;
 use crate::{
+    folder::copy,
     repository::{Repository, onnx_graph, write_manifest},
     service::Service,
 };
@@ -75,18 +76,6 @@ fn a_repository_that_goes_away_and_comes_back() {
             !service.get("/healthz").body.contains("it does not exist")
         });
         assert_eq!(served(&service), "v1.0.6");
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type().unwrap().is_dir() {
-            copy(&from, &to);
-        } else {
-            fs::copy(&from, &to).unwrap();
-        }
     }
 }
 
