@@ -1,5 +1,6 @@
 //! The composition root: a [`Config`] becomes a running service.
 
+mod apart;
 mod descriptors;
 mod doors;
 mod memory;
@@ -17,6 +18,7 @@ use crate::{
     catalog::{Catalog, Control, Loader, Manager, Origin, Pass, watch},
     config::Config,
     engine::{Engine, OnnxRuntime, find_library},
+    repository::signature::Trusted,
     scheduler::{Host, aside::elsewhere},
     telemetry::{
         BuildInfo, Metrics,
@@ -37,7 +39,10 @@ use crate::{
 /// How long the last spans may take to be sent.
 const LAST_SPANS: std::time::Duration = std::time::Duration::from_secs(2);
 
-pub(crate) use self::memory::stay_within;
+pub(crate) use self::{
+    apart::{prove, proves},
+    memory::stay_within,
+};
 
 /// Binds the address that `config` names.
 ///
@@ -45,6 +50,33 @@ pub(crate) use self::memory::stay_within;
 /// When the address can't be had, with the remedy.
 pub async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
     doors::bind(config.listen, "listen").await
+}
+
+/// Which build this is.
+fn build(config: &Config) -> BuildInfo {
+    BuildInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: config.commit.clone().unwrap_or_default(),
+    }
+}
+
+/// What loads models as `config` says.
+fn loader(engine: Arc<dyn Engine>, config: &Config, trust: Trusted, metrics: &Metrics) -> Loader {
+    Loader {
+        engine,
+        trust,
+        host: Host {
+            event_loops: config.event_loops,
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            background: config.background,
+        },
+        defaults: config.scheduling.clone(),
+        origin: Origin {
+            commit: config.commit.clone(),
+            image: config.image.clone(),
+        },
+        metrics: metrics.clone(),
+    }
 }
 
 /// Serves until `shutdown` is done, then drains.
@@ -72,29 +104,12 @@ pub async fn run_on(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let metrics = Metrics::new(BuildInfo {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: config.commit.clone().unwrap_or_default(),
-    });
+    let metrics = Metrics::new(build(&config));
     metrics.log_slow(config.slow_log);
     let readiness = Readiness::new(metrics.clone());
     let signers = trust::Followed::new(config.signers.clone()).context("whose signatures count")?;
     let opened = doors::Opened::new(&config.doors, &signers, &metrics)?;
-    let loader = Loader {
-        engine,
-        trust: signers.trusted(),
-        host: Host {
-            event_loops: config.event_loops,
-            cpus: std::thread::available_parallelism().map_or(1, usize::from),
-            background: config.background,
-        },
-        defaults: config.scheduling.clone(),
-        origin: Origin {
-            commit: config.commit.clone(),
-            image: config.image.clone(),
-        },
-        metrics: metrics.clone(),
-    };
+    let loader = loader(engine, &config, signers.trusted(), &metrics);
     // The port that was taken, where port 0 was asked for.
     let address = listener.local_addr().unwrap_or(config.listen);
     let default_model = config.default_model.as_deref().map(Arc::from);
@@ -188,6 +203,11 @@ pub async fn run_on(
     let proved = async {
         let (manager, pass) = prove.await.context("loading the models panicked")?;
         settled(&pass, &catalog, &config)?;
+        if config.prove_apart {
+            let prover = apart::prover().context("this program can't be started again")?;
+            let mut manager = manager.lock().unwrap_or_else(PoisonError::into_inner);
+            manager.prove_apart(prover);
+        }
         readiness.enter(Stage::Ready);
         // Not where the end was asked for meanwhile.
         if readiness.is_ready() {

@@ -6,6 +6,7 @@
 //! lease of a retired version drops, its scheduler drops, its queue drains,
 //! and its instances end.
 
+mod apart;
 mod card;
 mod cases;
 mod control;
@@ -22,6 +23,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwap;
 
 pub use self::{
+    apart::Prover,
     card::{Card, Origin},
     control::Control,
     loader::{LoadError, Loader},

@@ -47,6 +47,9 @@ pub struct Config {
     pub watch: catalog::Watch,
     /// How long the repository must be still before a change is taken.
     pub watch_interval: Duration,
+    /// Whether a version that is swapped in is proved in a process of its own
+    /// first.
+    pub prove_apart: bool,
     /// The address of the one port.
     pub listen: SocketAddr,
     /// Who may come in, and how.
@@ -194,6 +197,7 @@ impl Config {
             signers: signature::Signers::default(),
             watch: catalog::Watch::default(),
             watch_interval: Duration::ZERO,
+            prove_apart: false,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             doors: Doors::default(),
             max_body_size: 0,

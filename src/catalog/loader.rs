@@ -37,6 +37,14 @@ pub enum LoadError {
     /// A fault of ours, or of the engine's.
     #[error("{0}: loading it panicked")]
     Panicked(String),
+    /// It ended the process that proved it first.
+    #[error("{model}: a process of its own that loaded it was ended by signal {signal}")]
+    Ended {
+        /// Name and version.
+        model: String,
+        /// The signal's number.
+        signal: i32,
+    },
     /// A golden case does not hold.
     #[error("{model}: the golden case \"{case}\" does not hold: {reason}")]
     Golden {
@@ -56,7 +64,7 @@ impl LoadError {
         match self {
             Self::Repository(problems) => problems.iter().any(|problem| problem.may_pass),
             Self::Engine { error, .. } => error.may_pass(),
-            Self::Panicked(_) | Self::Golden { .. } => false,
+            Self::Panicked(_) | Self::Ended { .. } | Self::Golden { .. } => false,
         }
     }
 }

@@ -15,6 +15,7 @@ use std::{
 
 use super::{
     Catalog, Snapshot, State, VersionPolicy,
+    apart::{self, Prover},
     loader::{LoadError, Loader},
     servable::Servable,
     watch::Fingerprint,
@@ -36,6 +37,8 @@ pub struct Manager {
     /// Models that a caller has unloaded.
     pub(super) held: BTreeSet<Arc<str>>,
     busy: Busy,
+    /// Where a version is proved before it is loaded here.
+    prover: Option<Prover>,
 }
 
 /// Held while a pass is under way. The process must not end meanwhile: the
@@ -100,6 +103,7 @@ impl Manager {
             failed: HashMap::new(),
             held: BTreeSet::new(),
             busy: Busy::default(),
+            prover: None,
         };
         (manager, catalog)
     }
@@ -112,6 +116,12 @@ impl Manager {
     /// Whose signatures count.
     pub(super) fn trust(&self) -> Trusted {
         self.loader.trust.clone()
+    }
+
+    /// From now on each version is proved in a process of its own before it is
+    /// loaded into this one.
+    pub fn prove_apart(&mut self, prover: Prover) {
+        self.prover = Some(prover);
     }
 
     /// How its work gives way to the event loops.
@@ -183,7 +193,11 @@ impl Manager {
         if served.is_none() {
             states.set(&id.name, Some(&id.version), State::Loading, None);
         }
-        match load_apart(&self.loader, candidate) {
+        let proved = self
+            .prover
+            .as_ref()
+            .map_or(Ok(()), |prover| apart::prove(prover, candidate));
+        match proved.and_then(|()| load_apart(&self.loader, candidate)) {
             Ok(servable) => {
                 self.failed.remove(id);
                 tracing::info!(

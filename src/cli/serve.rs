@@ -66,6 +66,10 @@ fn argument(setting: &'static Setting) -> Arg {
 
 pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let config = config(matches)?;
+    if let Some(folder) = app::proves() {
+        app::stay_within();
+        end(i32::from(app::prove(&config, &folder).is_err()));
+    }
     log::start(&config)?;
     app::stay_within();
     // Accepts, watches and waits; connections live on event loops of their own.

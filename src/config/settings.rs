@@ -136,6 +136,8 @@ settings! {
             |config, text| config.watch = values::watch(text)?;
         "watch-interval" "DURATION" = "1s", "How long the repository must be still before a change is taken, and the time between polls",
             |config, text| config.watch_interval = units::duration(text)?;
+        "prove-apart" "" = "false", "Load and prove a version that is swapped in in a process of its own first: one that ends it, by a fault in the native library, ends nothing else. It takes the model's memory twice meanwhile",
+            |config, text| config.prove_apart = values::boolean(text)?;
         "allow-repository-control" "" = "false", "Let callers load and unload models through the repository extension",
             |config, text| config.allow_repository_control = values::boolean(text)?;
     }

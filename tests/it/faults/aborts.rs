@@ -5,7 +5,7 @@
 use std::{
     fs,
     os::unix::process::ExitStatusExt as _,
-    process::{Child, ExitStatus},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -14,7 +14,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::{serve, until};
+use super::{after, serve, until};
 use crate::{
     checkout::{Checkout, fixture},
     process::Serving,
@@ -29,12 +29,21 @@ const ENDED: i32 = Signal::FPE.as_raw();
 fn repository(scheduling: &str) -> Repository {
     let repository = Repository::empty();
     repository.put("double", "v1.0.2", 2.0, "");
+    put_quotient(&repository, scheduling);
+    repository
+}
+
+fn put_quotient(repository: &Repository, scheduling: &str) {
     let graph = fs::read(fixture("quotient.onnx")).unwrap();
     repository.put_graph("quotient", &graph);
     let manifest = repository.model("quotient").join("model.toml");
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(manifest, text + scheduling).unwrap();
-    repository
+}
+
+/// `command`, which leaves no image of its memory behind.
+fn quietly(command: &Command) -> Command {
+    after("ulimit -c 0", command)
 }
 
 /// Gives `quotient` a golden case of this number.
@@ -53,7 +62,7 @@ fn a_run_that_ends_the_process_is_no_wrong_answer_and_it_starts_again() {
         let repository = repository(&scheduling);
         put_case(&repository, 2);
         for _ in 0..2 {
-            let serving = Serving::start(serve(repository.path(), &[]));
+            let serving = Serving::start(quietly(&serve(repository.path(), &[])));
             let url = format!("http://{}/predict", serving.address);
             let over = Arc::new(AtomicBool::new(false));
             let count = Arc::new(AtomicUsize::new(0));
@@ -89,15 +98,36 @@ fn a_run_that_ends_the_process_is_no_wrong_answer_and_it_starts_again() {
 fn a_golden_case_that_ends_the_process_keeps_it_from_getting_ready() {
     let repository = repository("");
     put_case(&repository, -1);
-    let (status, log) = Serving::try_start(serve(repository.path(), &[]))
+    let (status, log) = Serving::try_start(quietly(&serve(repository.path(), &[])))
         .err()
         .unwrap();
     assert_eq!(status.signal(), Some(ENDED), "{status} {log:#?}");
 }
 
-/// Waits for the end.
-fn end(mut process: Child) -> ExitStatus {
-    process.wait().unwrap()
+#[test]
+fn a_version_that_is_proved_apart_ends_nothing_but_that_process() {
+    let repository = Repository::empty();
+    repository.put("double", "v1.0.2", 2.0, "");
+    let flags = ["--prove-apart", "--watch=poll", "--default-model=double"];
+    let serving = Serving::start(quietly(&serve(repository.path(), &flags)));
+    // Whole, before anybody looks.
+    let made = self::repository("");
+    put_case(&made, -1);
+    fs::rename(made.model("quotient"), repository.model("quotient")).unwrap();
+    until("it is refused", || {
+        serving.get("/healthz", "").2.contains("ended by signal 8")
+    });
+    assert!(serving.get("/predict/21", "").2.contains(":42,"));
+    // Mended, and another model beside it.
+    put_case(&repository, 2);
+    repository.put("double", "v1.0.3", 3.0, "");
+    until("it is served", || {
+        serving.get("/predict/quotient/2", "").0 == 200
+    });
+    until("the other is served", || {
+        serving.get("/predict/21", "").2.contains(":63,")
+    });
+    serving.stop();
 }
 
 #[test]
@@ -116,19 +146,15 @@ fn the_commands_fail_by_such_a_case_and_change_nothing() {
         "v1.1.0",
         "--cases",
     ];
-    let add = checkout
-        .modelship(&[&add[..], &[cases.to_str().unwrap()]].concat())
-        .spawn()
-        .unwrap();
-    assert_eq!(end(add).signal(), Some(ENDED));
+    let add = checkout.modelship(&[&add[..], &[cases.to_str().unwrap()]].concat());
+    let ended = quietly(&add).output().unwrap();
+    assert_eq!(ended.status.signal(), Some(ENDED), "{ended:?}");
     assert_eq!(["model.onnx", "model.toml"].map(stands), before);
     checkout.good(&["check"]);
     let repository = repository("");
     put_case(&repository, -1);
     let folder = repository.path().to_str().unwrap();
-    let check = checkout
-        .modelship(&["check", "--models", folder])
-        .spawn()
-        .unwrap();
-    assert_eq!(end(check).signal(), Some(ENDED));
+    let check = checkout.modelship(&["check", "--models", folder]);
+    let ended = quietly(&check).output().unwrap();
+    assert_eq!(ended.status.signal(), Some(ENDED), "{ended:?}");
 }

@@ -14,7 +14,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Numbers, serve, until};
+use super::{Numbers, after, serve, until};
 use crate::{
     process::{Serving, models},
     service::{agent, try_send},
@@ -43,7 +43,9 @@ fn killed_under_load_it_says_nothing_wrong_and_starts_again() {
     let mut numbers = Numbers(5);
     // From outside, and as the native library's own abort ends it.
     for signal in [Signal::KILL, Signal::ABORT, Signal::KILL, Signal::ABORT] {
-        let serving = Serving::start(serve(&models, &["--default-model=linear"]));
+        let command = serve(&models, &["--default-model=linear"]);
+        // It leaves no image of its memory behind.
+        let serving = Serving::start(after("ulimit -c 0", &command));
         let over = Arc::new(AtomicBool::new(false));
         let count = Arc::new(AtomicUsize::new(0));
         let clients = [1, 2, 3].map(|_| asking(serving.address, &over, &count));
