@@ -8,10 +8,10 @@ mod api_key;
 mod check;
 mod completions;
 mod diff;
+mod environment;
 mod exchange;
 mod expect;
 mod log;
-mod no_telemetry;
 mod probe;
 mod progress;
 mod scratch;
@@ -77,7 +77,7 @@ impl std::error::Error for Usage {}
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    let ended = no_telemetry::ensure().and_then(|()| run(std::env::args_os()));
+    let ended = environment::ensure().and_then(|()| run(std::env::args_os()));
     ended.unwrap_or_else(|error| match error.downcast_ref::<Usage>() {
         Some(Usage(mistakes)) => {
             mistakes.iter().for_each(|mistake| report(mistake));

@@ -1,6 +1,7 @@
 //! `modelship check`: whatever is wrong is found, in one pass.
 
 mod faults;
+mod memory;
 
 use std::fs;
 

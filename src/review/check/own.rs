@@ -34,9 +34,9 @@ impl Own<'_> {
         Problem::new(self.candidate.folder.join(MANIFEST), reason, remedy).at(None, key)
     }
 
-    /// What could be learned of it, and what it takes and gives; `None` when
-    /// the engine can't load it.
-    pub(super) fn check(&mut self, engine: &dyn Engine) -> Option<(Checked, Signature)> {
+    /// What could be learned of it, and the loaded model; `None` when the
+    /// engine can't load it.
+    pub(super) fn check(&mut self, engine: &dyn Engine) -> Option<(Checked, Loaded)> {
         // The file was walked before, so it can be walked again.
         for fault in onnx::faults(&self.verified.bytes.graph).unwrap_or_default() {
             let remedy = "export the model again; an exporter or an edit broke it";
@@ -71,7 +71,7 @@ impl Own<'_> {
             load_memory: loaded.memory,
             batching,
         };
-        Some((checked, signature))
+        Some((checked, loaded))
     }
 
     fn description(&mut self) {

@@ -53,11 +53,19 @@ pub(super) fn look(
             let (Some(candidate), Some(place)) = (candidates.get(n), places.get(n)) else {
                 return;
             };
+            let wait = || alone.write().unwrap_or_else(PoisonError::into_inner);
             let small = bytes(candidate) <= SMALL;
-            let _beside = small.then(|| alone.read().unwrap_or_else(PoisonError::into_inner));
-            let _alone = (!small).then(|| alone.write().unwrap_or_else(PoisonError::into_inner));
+            let beside = small.then(|| alone.read().unwrap_or_else(PoisonError::into_inner));
+            let by_itself = (!small).then(wait);
             lock(&on_model)(n, candidates.len(), &candidate.id.to_string());
-            *lock(place) = one(engine, trust, candidate);
+            let (learned, loaded) = one(engine, trust, candidate);
+            *lock(place) = learned;
+            // Memory that comes back while another model is loaded would make
+            // that one seem to take less.
+            drop(beside);
+            let grew = loaded.as_ref().and_then(|loaded| loaded.memory) > Some(SMALL);
+            let _by_itself = by_itself.or_else(|| grew.then(wait));
+            drop(loaded);
         }
     };
     thread::scope(|scope| {
@@ -78,9 +86,10 @@ pub(super) fn look(
     learned
 }
 
-fn one(engine: &dyn Engine, trust: &Trust, candidate: &Candidate) -> Learned {
+/// What is learned of one model, and the model itself where it was loaded.
+fn one(engine: &dyn Engine, trust: &Trust, candidate: &Candidate) -> (Learned, Option<Loaded>) {
     let mut findings = Findings::default();
-    let model = match repository::read(candidate) {
+    let found = match repository::read(candidate) {
         Ok(verified) => {
             signatures::check(trust, candidate, &verified, &mut findings);
             let mut own = Own {
@@ -95,24 +104,26 @@ fn one(engine: &dyn Engine, trust: &Trust, candidate: &Candidate) -> Learned {
             None
         }
     };
-    Learned { findings, model }
+    let (model, loaded) = match found {
+        Some((checked, loaded)) => (Some((checked, loaded.signature().clone())), Some(loaded)),
+        None => (None, None),
+    };
+    (Learned { findings, model }, loaded)
 }
 
 impl Learned {
-    /// What a small model seems to take beyond its own size may be what
-    /// another took beside it: then it is loaded once more, alone.
+    /// What a small model seems to take may be what another took or gave back
+    /// beside it: where it is much, it is loaded once more, alone.
     fn tell_memory_apart(&mut self, engine: &dyn Engine, candidate: &Candidate) {
         let Some((checked, _)) = &mut self.model else {
             return;
         };
-        let Some(seems) = checked.load_memory.filter(|&seems| seems > SMALL) else {
-            return;
-        };
-        if bytes(candidate) <= SMALL
+        if checked.load_memory > Some(SMALL)
+            && bytes(candidate) <= SMALL
             && let Ok(verified) = repository::read(candidate)
             && let Ok(loaded) = Loaded::of(engine, &verified)
         {
-            checked.load_memory = loaded.memory.map(|memory| memory.min(seems));
+            checked.load_memory = loaded.memory;
         }
     }
 }
