@@ -17,6 +17,7 @@ pub mod client;
 pub mod event_loop;
 mod instance;
 mod lane;
+mod pace;
 mod plan;
 mod queue;
 mod request;

@@ -14,6 +14,7 @@ use std::{
 
 use super::{
     lane::Lane,
+    pace::Pace,
     share::{self, Share},
 };
 
@@ -22,7 +23,7 @@ use super::{
 const LONGEST_TURN: Duration = Duration::from_micros(200);
 
 thread_local! {
-    static TURN: RefCell<Turn> = const { RefCell::new(Turn { index: None, gathered: Vec::new(), since: None, share: Share::new() }) };
+    static TURN: RefCell<Turn> = const { RefCell::new(Turn { index: None, gathered: Vec::new(), since: None, share: Share::new(), pace: Pace::new() }) };
 }
 
 struct Turn {
@@ -33,6 +34,7 @@ struct Turn {
     /// Since when the first of them waits.
     since: Option<Instant>,
     share: Share,
+    pace: Pace,
 }
 
 /// Makes this thread the event loop number `index`. From now on it promises
@@ -44,8 +46,12 @@ pub fn attach(index: usize) {
 /// The turn is over: runs all that has gathered on this thread. Then the loop
 /// waits.
 pub fn idle() {
-    flush();
+    let has_run = flush();
     leave_share();
+    // Where something has run, there are answers to be written first.
+    if !has_run && let Some(rest) = TURN.with_borrow_mut(|turn| turn.pace.due(Instant::now)) {
+        std::thread::sleep(rest);
+    }
     TURN.with_borrow_mut(|turn| {
         if share::is_wanted() {
             turn.share.wait(Instant::now());
@@ -73,17 +79,26 @@ fn leave_share() {
     }
 }
 
-fn flush() {
+/// Whether there was anything to run.
+fn flush() -> bool {
     // Running a batch wakes tasks but polls none, so nothing gathers meanwhile.
     let lanes = TURN.with_borrow_mut(|turn| {
         turn.since = None;
         std::mem::take(&mut turn.gathered)
     });
+    let has_run = !lanes.is_empty();
     for lane in lanes {
         if let Some(lane) = lane.upgrade() {
             lane.flush();
         }
     }
+    has_run
+}
+
+/// A request was refused for want of room: while that is so, the loop looks at
+/// the network once in a while.
+pub(super) fn refused() {
+    TURN.with_borrow_mut(|turn| turn.pace.refused());
 }
 
 /// Runs what has gathered, where the loop goes on but callers have had their

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    client, instance,
+    client, event_loop, instance,
     plan::Plan,
     request::{Answer, Pending, Request, wait_until},
     waiting::{Room, Waiting, full, gave_way},
@@ -80,7 +80,10 @@ impl Sender {
         let state = self.queue.state();
         let room = self.queue.limits.room;
         let is_full = state.waiting.is_full_for(client::current(), room);
-        is_full.then(|| full(state.waiting.load(), room))
+        is_full.then(|| {
+            event_loop::refused();
+            full(state.waiting.load(), room)
+        })
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -124,8 +127,9 @@ impl Queue {
         for request in gone {
             request.answer(Err(gave_way()));
         }
-        if pushed.is_ok() {
-            self.changed.notify_one();
+        match pushed {
+            Ok(()) => self.changed.notify_one(),
+            Err(_) => event_loop::refused(),
         }
         pushed
     }
