@@ -9,7 +9,7 @@ pub(super) fn zeros(signature: &Signature) -> Option<Vec<Option<Tensor>>> {
         .inputs
         .iter()
         .map(|input| {
-            if input.optional {
+            if input.has_default {
                 return Some(None);
             }
             let shape: Shape = input

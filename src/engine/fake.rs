@@ -110,6 +110,7 @@ impl Engine for FakeEngine {
             dtype: DType::F32,
             dims: Some(vec![Dim::Symbol("N".to_owned()), Dim::Fixed(1)]),
             optional: false,
+            has_default: false,
             kind: ValueKind::Tensor,
         };
         Ok(Arc::new(FakeModel {

@@ -83,7 +83,7 @@ impl Table {
                 found.or_else(|| self.by_position(signature, spec))
             } else if let Some(column) = find(&spec.name).filter(|_| width(spec) == Some(1)) {
                 Some(vec![column])
-            } else if spec.optional {
+            } else if !signature.plain_inputs().any(|(_, plain)| plain == spec) {
                 columns.push(None);
                 continue;
             } else {
@@ -105,7 +105,7 @@ impl Table {
     }
 
     fn by_position(&self, signature: &Signature, spec: &TensorSpec) -> Option<Vec<usize>> {
-        let only = signature.inputs.iter().filter(|i| !i.optional).count() == 1;
+        let only = signature.plain_inputs().count() == 1;
         let width = width(spec).filter(|_| only)?;
         let all = 0..self.columns.len();
         if all.len() == width {

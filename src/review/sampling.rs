@@ -145,7 +145,7 @@ impl Sampler {
 
     fn draw(&mut self, signature: &Signature, attempt: Try) -> Option<Inputs> {
         let inputs = signature.inputs.iter().map(|spec| {
-            if spec.optional {
+            if spec.has_default {
                 return Some(None);
             }
             let shape: Shape = match &spec.dims {
@@ -296,6 +296,7 @@ mod tests {
             dtype,
             dims: Some(dims),
             optional: false,
+            has_default: false,
             kind: ValueKind::Tensor,
         }
     }

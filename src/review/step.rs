@@ -249,6 +249,7 @@ mod tests {
             dtype,
             dims: Some(dims.iter().map(dim).collect()),
             optional: false,
+            has_default: false,
             kind: ValueKind::Tensor,
         }
     }

@@ -43,6 +43,9 @@ pub struct TensorSpec {
     pub dims: Option<Vec<Dim>>,
     /// Whether a request may leave it out.
     pub optional: bool,
+    /// Whether the model has a value of its own for it then. One without is
+    /// told that nothing came.
+    pub has_default: bool,
     /// What the model declares it to be.
     pub kind: ValueKind,
 }
@@ -105,10 +108,21 @@ impl Signature {
         self.outputs.iter().position(|o| &*o.name == name)
     }
 
+    /// The inputs that a plain request brings, with their places: those that
+    /// must come; where none must, those that the model has no value of its own
+    /// for.
+    pub fn plain_inputs(&self) -> impl Iterator<Item = (usize, &TensorSpec)> {
+        let some_must = self.inputs.iter().any(|i| !i.optional);
+        let inputs = self.inputs.iter().enumerate();
+        inputs.filter(move |(_, i)| !i.optional || !(some_must || i.has_default))
+    }
+
     /// Whether the first dimension varies on every input and output, so that
-    /// requests may be put together by rows.
+    /// requests may be put together by rows. Where an input may hold nothing,
+    /// rows could be told by it alone.
     pub fn has_dynamic_rows(&self) -> bool {
         !self.inputs.is_empty()
+            && self.inputs.iter().all(|i| !i.optional || i.has_default)
             && self
                 .inputs
                 .iter()

@@ -28,7 +28,7 @@ INT64 = TensorProto.INT64
 
 def model(nodes, inputs, outputs, initializers=()) -> onnx.ModelProto:
     graph = helper.make_graph(nodes, "specimen", inputs, outputs, initializer=initializers)
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=9)
 
 
@@ -121,6 +121,41 @@ def write(models):
             [helper.make_value_info("y", optional)],
         ),
     )
+    empty_or_not(models)
+
+
+def empty_or_not(models):
+    """Models with an input that may hold nothing: a tensor, a sequence, beside another, and one that needs it."""
+    made = helper.make_tensor_value_info
+
+    def otherwise(shape, kind, then, value):
+        """What `then` makes of the input; where that holds nothing, `value`."""
+        constant = helper.make_tensor("value", kind, [len(value)] if shape else [], value)
+        branches = {
+            "then_branch": helper.make_graph(then, "then", [], [made("held", kind, shape)]),
+            "else_branch": helper.make_graph(
+                [helper.make_node("Constant", [], ["else"], value=constant)], "else", [], [made("else", kind, shape)]
+            ),
+        }
+        has = helper.make_node("OptionalHasElement", ["x"], ["has"])
+        return [has, helper.make_node("If", ["has"], ["y"], **branches)]
+
+    held = helper.make_node("OptionalGetElement", ["x"], ["held"])
+    inside = helper.make_node("OptionalGetElement", ["x"], ["inside"])
+    length = helper.make_node("SequenceLength", ["inside"], ["held"])
+    float_tensor = helper.make_tensor_type_proto(FLOAT, ["n"])
+    tensor_in = helper.make_value_info("x", helper.make_optional_type_proto(float_tensor))
+    sequence = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, ["n"]))
+    sequence_in = helper.make_value_info("x", helper.make_optional_type_proto(sequence))
+    or_seven = otherwise(["m"], FLOAT, [held], [7.0])
+    or_none = otherwise([], INT64, [inside, length], [-1])
+    beside = helper.make_node("Identity", ["a"], ["b"])
+    needed = helper.make_node("OptionalGetElement", ["x"], ["y"])
+    y = tensor("y", ["k"])
+    add(models, "maybe-tensor", model(or_seven, [tensor_in], [y]))
+    add(models, "maybe-sequence", model(or_none, [sequence_in], [tensor("y", [], INT64)]))
+    add(models, "maybe-beside", model([*or_seven, beside], [tensor_in, tensor("a", ["n"])], [y, tensor("b", ["n"])]))
+    add(models, "maybe-needed", model([needed], [tensor_in], [y]))
 
 
 def samples(datatype: str) -> np.ndarray:

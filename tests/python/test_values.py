@@ -120,3 +120,28 @@ def test_sequences_as_inputs(way, lengths):
 def test_optional_outputs(way):
     (back,) = way.infer("optional", [Tensor("x", np.array([1, 2], np.float32))])
     assert back.array.tolist() == [1, 2]
+
+
+def test_an_input_that_may_hold_nothing(way):
+    held = Tensor("x", np.array([1, 2], np.float32))
+    beside = Tensor("a", np.array([3], np.float32))
+    for name, given, left_out, rest in (
+        ("maybe-tensor", [1, 2], [7], []),
+        ("maybe-beside", [1, 2], [7], [beside]),
+    ):
+        outputs = way.infer(name, [held, *rest])
+        assert [o.array.tolist() for o in outputs] == [given, *(r.array.tolist() for r in rest)]
+        outputs = way.infer(name, rest)
+        assert [o.array.tolist() for o in outputs] == [left_out, *(r.array.tolist() for r in rest)]
+    (count,) = way.infer("maybe-sequence", [pack("x", [np.float32([1]), np.float32([2, 3])])])
+    assert count.array == 2
+    (count,) = way.infer("maybe-sequence", [])
+    assert count.array == -1
+
+
+def test_an_input_that_the_model_needs_after_all(way):
+    held = Tensor("x", np.array([1, 2], np.float32))
+    assert way.infer("maybe-needed", [held])[0].array.tolist() == [1, 2]
+    with pytest.raises(Exception, match="contains no data") as refused:
+        way.infer("maybe-needed", [])
+    assert "500" not in str(refused.value) and "INTERNAL" not in str(refused.value)

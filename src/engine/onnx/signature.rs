@@ -13,8 +13,9 @@ use crate::{
     tensor::{DType, Dim, Signature, TensorSpec, ValueKind},
 };
 
-/// What `session`, made of the file `model`, takes and gives. Inputs that have
-/// an initializer come last: a request may leave them out.
+/// What `session`, made of the file `model`, takes and gives. A request may
+/// leave out inputs that have an initializer, which come last, and inputs of an
+/// optional type: a run without them is what ONNX calls empty.
 ///
 /// # Errors
 /// `Unsupported` for a value that the protocol has no datatype for.
@@ -31,7 +32,8 @@ pub(super) fn of(session: &OrtSession, model: &[u8]) -> Result<Signature, Engine
             .chain(optional)
             .map(|(name, value, optional)| {
                 let mut spec = spec(Side::Input, name, value, &any_rank)?;
-                spec.optional = optional;
+                spec.optional = optional || matches!(value, ValueType::Optional(_));
+                spec.has_default = optional;
                 Ok(spec)
             })
             .collect::<Result<_, EngineError>>()?,
@@ -76,6 +78,7 @@ fn spec(
         dtype,
         dims,
         optional: false,
+        has_default: false,
         kind,
     })
 }
@@ -101,7 +104,8 @@ fn describe(side: Side, value: &ValueType) -> Option<Described> {
             let dtype = dtype(*ty).or_else(|| operator::wider(*ty))?;
             Some((dtype, Some(dims), ValueKind::Tensor))
         }
-        // What it holds is what is given or answered; nothing is an error.
+        // What it holds is what is given or answered. As an output, nothing is an
+        // error.
         ValueType::Optional(inner) => describe(side, inner),
         ValueType::Sequence(inner) => match &**inner {
             ValueType::Tensor { ty, .. } => Some((dtype(*ty)?, None, ValueKind::SequenceOfTensors)),

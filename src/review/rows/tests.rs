@@ -13,6 +13,7 @@ fn signature(inputs: &[(&str, DType, &[Option<usize>])]) -> Signature {
                 .collect(),
         ),
         optional: false,
+        has_default: false,
         kind: ValueKind::Tensor,
     };
     Signature {

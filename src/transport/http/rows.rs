@@ -41,9 +41,9 @@ impl<'a> Columns<'a> {
     /// `Invalid` where the model does not take rows.
     pub(super) fn of(servable: &'a Servable) -> Result<Self> {
         let features = &servable.manifest().features;
-        let given = servable.signature().inputs.iter().enumerate();
-        let inputs = given
-            .filter(|(_, spec)| !spec.optional)
+        let inputs = servable
+            .signature()
+            .plain_inputs()
             .map(|(place, spec)| {
                 let (is_table, width) = match spec.dims.as_deref() {
                     Some([first]) if first.is_dynamic() || *first == Dim::Fixed(1) => (false, 1),
@@ -118,6 +118,7 @@ pub(super) fn check(json: &str) -> Result<usize> {
         dtype: DType::F64,
         dims: Some(vec![Dim::Any, Dim::Fixed(2)]),
         optional: false,
+        has_default: false,
         kind: ValueKind::Tensor,
     };
     let columns = Columns {

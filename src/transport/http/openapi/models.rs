@@ -31,7 +31,7 @@ pub(super) fn takes_a_number(model: &Servable) -> bool {
 /// is 1 in it. `None` where nothing is known of a rank.
 pub(super) fn infer_request_of(signature: &Signature) -> Option<Value> {
     let mut inputs = Vec::new();
-    for spec in signature.inputs.iter().filter(|i| !i.optional) {
+    for (_, spec) in signature.plain_inputs() {
         let dims = match (spec.kind, &spec.dims) {
             (ValueKind::Tensor, Some(dims)) => dims.iter().map(|dim| match dim {
                 Dim::Fixed(n) => *n,
@@ -100,7 +100,7 @@ pub(super) fn infer_request_of(signature: &Signature) -> Option<Value> {
 /// One row of a model whose inputs are all columns of numbers.
 fn row(model: &Servable) -> Option<Value> {
     let mut columns: Vec<(String, Value)> = Vec::new();
-    for spec in model.signature().inputs.iter().filter(|i| !i.optional) {
+    for (_, spec) in model.signature().plain_inputs() {
         let width = match spec.dims.as_deref()? {
             [] | [_] => 1,
             [_, Dim::Fixed(width)] => *width,

@@ -10,6 +10,7 @@ fn spec(dtype: DType) -> TensorSpec {
         dtype,
         dims: Some(vec![Dim::Any, Dim::Fixed(2)]),
         optional: false,
+        has_default: false,
         kind: ValueKind::Tensor,
     }
 }

@@ -239,8 +239,8 @@ fn shaped(tensor: Tensor, name: &str, parameters: &Parameters) -> Result<Tensor>
 
 /// A body that is the raw tensor of the model's only input.
 fn raw(signature: &Signature, raw: Bytes, limits: Limits) -> Result<(Request, Tensors)> {
-    let mut required = signature.inputs.iter().filter(|i| !i.optional);
-    let (Some(spec), None) = (required.next(), required.next()) else {
+    let mut plain = signature.plain_inputs();
+    let (Some((_, spec)), None) = (plain.next(), plain.next()) else {
         return Err(Error::invalid(
             "Inference-Header-Content-Length is 0, which sends the tensor of an only input, and \
              the model has several: send their JSON first",
