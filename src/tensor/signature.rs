@@ -207,3 +207,54 @@ impl Signature {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(name: &str, optional: bool, has_default: bool) -> TensorSpec {
+        TensorSpec {
+            name: name.into(),
+            dtype: DType::F32,
+            dims: Some(vec![Dim::Any]),
+            optional,
+            has_default,
+            kind: ValueKind::Tensor,
+        }
+    }
+
+    fn signature(inputs: &[(&str, bool, bool)]) -> Signature {
+        let input = |(name, optional, has_default): &(&str, bool, bool)| {
+            input(name, *optional, *has_default)
+        };
+        Signature {
+            inputs: inputs.iter().map(input).collect(),
+            outputs: vec![input(&("y", false, false))],
+        }
+    }
+
+    #[test]
+    fn a_plain_request_brings_what_must_come_or_what_has_no_default() {
+        let must = ("must", false, false);
+        let may = ("may", true, false);
+        let has = ("has", true, true);
+        for (inputs, plain) in [
+            (&[must, may, has][..], &[0][..]),
+            (&[may, must, must], &[1, 2]),
+            (&[may, has], &[0]),
+            (&[has], &[]),
+            (&[], &[]),
+        ] {
+            let signature = signature(inputs);
+            let places: Vec<usize> = signature.plain_inputs().map(|(place, _)| place).collect();
+            assert_eq!(places, plain, "{inputs:?}");
+        }
+        // What may hold nothing is never put together with others.
+        assert!(signature(&[must, has]).has_dynamic_rows());
+        assert!(!signature(&[must, may]).has_dynamic_rows());
+        let nothing = [None, None];
+        assert!(signature(&[may, has]).check(&nothing).is_ok());
+        let error = signature(&[may, must]).check(&nothing).unwrap_err();
+        assert!(error.message().contains("\"must\" is missing"), "{error}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What anybody may send: no request makes the routes panic or fail, and each
 //! refusal is a sentence in JSON.
 
+mod direct;
 mod requests;
 
 use std::{
@@ -38,10 +39,10 @@ use crate::service::{models, onnx_runtime};
 /// The largest body that is taken here.
 const LARGEST: usize = 16 * 1024;
 
-/// The routes before the shipped models, made once.
-fn front() -> Front<axum::Router> {
+/// What the routes know of the shipped models, made once.
+fn http() -> &'static Http {
     static HTTP: OnceLock<Http> = OnceLock::new();
-    let http = HTTP.get_or_init(|| {
+    HTTP.get_or_init(|| {
         let metrics = Metrics::new(BuildInfo {
             version: "v0.0.0".to_owned(),
             commit: String::new(),
@@ -82,8 +83,12 @@ fn front() -> Front<axum::Router> {
             access_log: true,
             access_log_share: 1.0,
         })
-    });
-    Front::new(http.clone(), router(http.clone()))
+    })
+}
+
+/// The routes before the shipped models.
+fn front() -> Front<axum::Router> {
+    Front::new(http().clone(), router(http().clone()))
 }
 
 /// A body that comes in pieces; where it is not whole, it never ends.

@@ -154,7 +154,7 @@ def empty_or_not(models):
     y = tensor("y", ["k"])
     add(models, "maybe-tensor", model(or_seven, [tensor_in], [y]))
     add(models, "maybe-sequence", model(or_none, [sequence_in], [tensor("y", [], INT64)]))
-    add(models, "maybe-beside", model([*or_seven, beside], [tensor_in, tensor("a", ["n"])], [y, tensor("b", ["n"])]))
+    add(models, "maybe-beside", model([*or_seven, beside], [tensor_in, tensor("a", ["p"])], [y, tensor("b", ["p"])]))
     add(models, "maybe-needed", model([needed], [tensor_in], [y]))
 
 

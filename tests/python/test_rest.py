@@ -154,6 +154,20 @@ def test_a_raw_body_is_the_only_input(service):
     assert answer.endswith(b"\4\0\0\0text")
     headers = {"Inference-Header-Content-Length": "0"}
     assert infer(service, "sum", b"1234", headers)[0] == 400
+    # Where an input may be left out, the other is the only one that must come.
+    for name, y in (("defaults", 8), ("maybe-tensor", 4), ("maybe-beside", 7)):
+        status, _, answer = ask(service, "POST", f"/v2/models/{name}/infer", np.float32([4]).tobytes(), headers)
+        assert status == 200 and np.float32([y]).tobytes() in answer, name
+
+
+def test_what_may_be_left_out_is_said(client, service):
+    for name, optional in (("defaults", {"factor"}), ("maybe-tensor", {"x"}), ("maybe-beside", {"x"}), ("sum", set())):
+        inputs = client.get_model_config(name)["input"]
+        assert {i["name"] for i in inputs if i["optional"]} == optional
+    status, _, answer = ask(service, "POST", "/predict/maybe-tensor", [[4]])
+    assert status == 200 and json.loads(answer)["predictions"] == [4]
+    status, answer = infer(service, "maybe-beside", {"inputs": []})
+    assert status == 400 and '"a" is missing' in answer["error"]
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,5 @@ def test_an_input_that_may_hold_nothing(way):
 def test_an_input_that_the_model_needs_after_all(way):
     held = Tensor("x", np.array([1, 2], np.float32))
     assert way.infer("maybe-needed", [held])[0].array.tolist() == [1, 2]
-    with pytest.raises(Exception, match="contains no data") as refused:
+    with pytest.raises(RefusedError, match=r"(400|INVALID_ARGUMENT).*contains no data"):
         way.infer("maybe-needed", [])
-    assert "500" not in str(refused.value) and "INTERNAL" not in str(refused.value)
