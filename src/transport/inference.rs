@@ -315,9 +315,9 @@ pub(super) const NO_SHARED_MEMORY: &str = "shared memory is not offered here: se
 /// not what the repository holds.
 ///
 /// # Errors
-/// `Invalid`, with the first of them.
+/// `Invalid`, with the first of them by name.
 pub(super) fn refuse_overrides<'n>(parameters: impl IntoIterator<Item = &'n str>) -> Result<()> {
-    let Some(name) = parameters.into_iter().next() else {
+    let Some(name) = parameters.into_iter().min() else {
         return Ok(());
     };
     Err(Error::invalid(format!(
@@ -332,11 +332,12 @@ pub(super) fn refuse_overrides<'n>(parameters: impl IntoIterator<Item = &'n str>
 /// `unload_dependents`: no model here depends on another.
 ///
 /// # Errors
-/// `Invalid`, with the first of the others.
+/// `Invalid`, with the first of the others by name.
 pub(super) fn refuse_beside_dependents<'n>(
     parameters: impl IntoIterator<Item = &'n str>,
 ) -> Result<()> {
-    let Some(name) = parameters.into_iter().find(|n| *n != UNLOAD_DEPENDENTS) else {
+    let others = parameters.into_iter().filter(|n| *n != UNLOAD_DEPENDENTS);
+    let Some(name) = others.min() else {
         return Ok(());
     };
     Err(Error::invalid(format!(

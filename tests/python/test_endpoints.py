@@ -73,6 +73,10 @@ def test_health_and_metadata(client):
     config = plain(client.get_model_config("identity"))
     config = config.get("config", config)
     assert config["name"] == "identity" and config["input"][0]["name"] == "x"
+    config = plain(client.get_model_config("identity", "v1.9.0"))
+    assert config.get("config", config)["output"][0]["name"] == "y"
+    with pytest.raises(InferenceServerException, match=r"v0\.0\.1"):
+        client.get_model_config("identity", "v0.0.1")
 
 
 def test_inference_and_statistics(client, request):
@@ -88,6 +92,14 @@ def test_inference_and_statistics(client, request):
     result = client.infer("identity", [tensor], "v1.9.0", request_id="7")
     assert result.as_numpy("y").tolist() == [1, 2]
     assert counted() == before + 1
+    stats = plain(client.get_inference_statistics("identity", "v1.9.0"))["model_stats"][0]
+    assert {"name", "version", "last_inference", "inference_count", "execution_count"} <= set(stats)
+    steps = {"success", "queue", "compute_input", "compute_infer", "compute_output"}
+    if module is over_http:
+        # protobuf leaves out what is 0.
+        steps |= {"fail", "cache_hit", "cache_miss"}
+        assert set(stats["inference_stats"]["cache_hit"]) == {"count", "ns"} and "batch_stats" in stats
+    assert steps <= set(stats["inference_stats"]), stats
     assert {s["name"] for s in plain(client.get_inference_statistics())["model_stats"]} == {"identity", "other"}
 
 

@@ -193,7 +193,7 @@ def test_streams_answer_in_order(service):
         client.stop_stream()
 
 
-def test_statistics_and_the_repository(client):
+def test_statistics_and_the_repository(client, stub):
     before = client.get_inference_statistics("sum").model_stats[0].inference_stats.success.count
     client.infer("sum", [of(ROW, "a"), of(ROW, "b")])
     stats = client.get_inference_statistics("sum", "v1.0.0").model_stats[0]
@@ -204,6 +204,8 @@ def test_statistics_and_the_repository(client):
         client.is_model_ready("any-rank")
     states = {m.name: m.state for m in client.get_model_repository_index().models}
     assert states["any-rank"] == "UNAVAILABLE"
+    ready = stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(ready=True)).models
+    assert {m.state for m in ready} == {"READY"} and "any-rank" not in {m.name for m in ready}
     client.load_model("any-rank")
     assert client.is_model_ready("any-rank")
 
