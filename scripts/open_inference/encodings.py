@@ -20,8 +20,27 @@ class Rest:
     """JSON over HTTP, with the tensors in it or after it."""
 
     def __init__(self, address: str, binary: bool):
+        self.address = address
         self.connection = http.client.HTTPConnection(address, timeout=60)
         self.binary = binary
+
+    def _ask(self, method: str, path: str, body: bytes = b"", headers: dict | None = None):
+        try:
+            self.connection.request(method, path, body, headers or {})
+            response = self.connection.getresponse()
+            return response, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            # The next request gets a new connection.
+            self.connection.close()
+            raise RefusedError(f"the connection broke: {error}") from error
+
+    def is_silent(self) -> str:
+        """Why nothing answers here; empty where something does."""
+        try:
+            self._ask("GET", "/v2/health/live")
+        except RefusedError as error:
+            return str(error)
+        return ""
 
     def infer(self, model: str, inputs: list[Tensor], version: str = "") -> list[Tensor]:
         described, parts = [], []
@@ -46,9 +65,7 @@ class Rest:
             headers["Content-Type"] = "application/octet-stream"
         version = f"/versions/{version}" if version else ""
         path = f"/v2/models/{model}{version}/infer"
-        self.connection.request("POST", path, head + b"".join(parts), headers)
-        response = self.connection.getresponse()
-        body = response.read()
+        response, body = self._ask("POST", path, head + b"".join(parts), headers)
         if response.status != 200:
             raise RefusedError(f"{response.status}: {_sentence(body)}")
         length = int(response.getheader("Inference-Header-Content-Length") or len(body))
@@ -66,9 +83,7 @@ class Rest:
         return outputs
 
     def is_ready(self, model: str) -> bool:
-        self.connection.request("GET", f"/v2/models/{model}/ready")
-        response = self.connection.getresponse()
-        response.read()
+        response, _ = self._ask("GET", f"/v2/models/{model}/ready")
         return response.status == 200
 
 
@@ -101,9 +116,18 @@ class Grpc:
     """gRPC, with the tensors raw or by type."""
 
     def __init__(self, address: str, typed: bool):
+        self.address = address
         limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self.stub = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(address, limit))
         self.typed = typed
+
+    def is_silent(self) -> str:
+        """Why nothing answers here; empty where something does."""
+        try:
+            self.stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=30)
+        except grpc.RpcError as error:
+            return " ".join(error.details().split())
+        return ""
 
     def infer(self, model: str, inputs: list[Tensor], version: str = "") -> list[Tensor]:
         request = service_pb2.ModelInferRequest(model_name=model, model_version=version)
@@ -140,11 +164,11 @@ class Grpc:
         return outputs
 
 
-def encodings(address: str) -> dict:
-    """Every way to send a request to the server at `address`."""
-    return {
-        "REST JSON": Rest(address, binary=False),
-        "REST binary": Rest(address, binary=True),
-        "gRPC raw": Grpc(address, typed=False),
-        "gRPC typed": Grpc(address, typed=True),
-    }
+def encodings(address: str, grpc_address: str = "") -> dict:
+    """Every way to send a request to the server at `address`, which speaks gRPC there too, or at
+    `grpc_address`, or not at all where that is "none"."""
+    ways = {"REST JSON": Rest(address, binary=False), "REST binary": Rest(address, binary=True)}
+    if grpc_address != "none":
+        ways["gRPC raw"] = Grpc(grpc_address or address, typed=False)
+        ways["gRPC typed"] = Grpc(grpc_address or address, typed=True)
+    return ways
