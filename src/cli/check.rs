@@ -6,6 +6,7 @@ use std::{
     panic::resume_unwind,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
@@ -101,12 +102,14 @@ pub(super) fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
         large_file: megabytes.saturating_mul(1_000_000),
     };
     let progress = Progress::start();
+    let is_ready = AtomicBool::new(false);
     let (seen, engine) = thread::scope(|scope| {
-        let seen = scope.spawn(|| Seen::of(&request));
+        let seen = scope.spawn(|| Seen::of(&request, || !is_ready.load(Ordering::Relaxed)));
         let engine = engine::find_library().and_then(|library| OnnxRuntime::start(&library));
         if let Ok(engine) = &engine {
             prepare(engine);
         }
+        is_ready.store(true, Ordering::Relaxed);
         (seen.join(), engine)
     });
     let seen = seen.unwrap_or_else(|panic| resume_unwind(panic));

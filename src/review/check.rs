@@ -129,7 +129,7 @@ pub fn check(
     on_model: impl FnMut(usize, usize, &str) + Send,
 ) -> Report {
     prepare(engine);
-    Seen::of(request).run(engine, on_model)
+    Seen::of(request, || false).run(engine, on_model)
 }
 
 /// Has `engine` load a model of nothing: what it takes for itself at its first
@@ -157,14 +157,17 @@ pub fn prepare(engine: &dyn Engine) {
 /// looked at while the engine starts and is [prepared](prepare).
 pub struct Seen<'a> {
     scan: Scan,
+    /// What was read of the first candidates already.
+    ahead: Vec<workers::Read>,
     findings: Findings,
     against: Option<Against<'a>>,
     trust: &'a Trust,
 }
 
 impl<'a> Seen<'a> {
-    /// Looks at the repository.
-    pub fn of(request: &Request<'a>) -> Self {
+    /// Looks at the repository. While `has_time`, small models are read and
+    /// proved as well, one after the other.
+    pub fn of(request: &Request<'a>, has_time: impl Fn() -> bool) -> Self {
         let mut findings = Findings::default();
         let (scan, git) = thread::scope(|scope| {
             // git is waited for more than it works.
@@ -195,8 +198,10 @@ impl<'a> Seen<'a> {
         let against = request
             .against
             .map(|base| Against::new(base, request.models, &scan, &mut findings));
+        let ahead = workers::read_ahead(&scan.candidates, has_time);
         Self {
             scan,
+            ahead,
             findings,
             against,
             trust: request.trust,
@@ -211,7 +216,7 @@ impl<'a> Seen<'a> {
     ) -> Report {
         let candidates = &self.scan.candidates;
         let mut models = Vec::new();
-        let learned = workers::look(engine, self.trust, candidates, on_model);
+        let learned = workers::look(engine, self.trust, (candidates, self.ahead), on_model);
         for (own, candidate) in learned.into_iter().zip(candidates) {
             self.findings.0.extend(own.findings.0);
             if let (Some(against), Some((_, signature))) = (&self.against, &own.model) {

@@ -6,6 +6,7 @@ use half::{bf16, f16};
 
 use crate::{
     engine::Session,
+    repository::Manifest,
     scheduler::Inputs,
     tensor::{DType, Dim, Shape, Signature, Tensor, TensorSpec},
 };
@@ -16,13 +17,19 @@ use crate::{
 pub struct Sampler {
     state: u64,
     known: BTreeMap<String, Known>,
+    /// What the model's owner says that it was trained on, by input: a range
+    /// for each column, or one for all.
+    trained: BTreeMap<String, Vec<Option<Range>>>,
 }
+
+/// The least and the greatest number.
+type Range = (f64, f64);
 
 /// What is known of an input from values that people gave.
 #[derive(Debug, Clone)]
 enum Known {
-    /// The least and the greatest number.
-    Range(f64, f64),
+    /// For each column, where an input has columns, else for all of it.
+    Ranges(Vec<Range>),
     /// The texts that occur.
     Texts(Vec<String>),
 }
@@ -87,6 +94,16 @@ impl Sampler {
         Self {
             state,
             known: BTreeMap::new(),
+            trained: BTreeMap::new(),
+        }
+    }
+
+    /// Keeps to the `[ranges]` of `manifest`, whatever is learned besides.
+    pub fn keep_to(&mut self, manifest: &Manifest, signature: &Signature) {
+        for spec in &signature.inputs {
+            let ranges = manifest.ranges_of(&spec.name).into_iter();
+            let ranges = ranges.map(|range| range.map(|range| (range.low, range.high)));
+            self.trained.insert(spec.name.to_string(), ranges.collect());
         }
     }
 
@@ -104,12 +121,21 @@ impl Sampler {
                 }
             } else {
                 let numbers = tensor.to_f64().unwrap_or_default();
-                let numbers = numbers.into_iter().filter(|n| n.is_finite());
-                let range = known.or_insert(Known::Range(f64::INFINITY, f64::NEG_INFINITY));
-                if let Known::Range(least, greatest) = range {
-                    for number in numbers {
-                        *least = least.min(number);
-                        *greatest = greatest.max(number);
+                let columns = match spec.dims.as_deref() {
+                    // One column has nothing to do with another.
+                    Some([_, Dim::Fixed(columns)]) => (*columns).max(1),
+                    _ => 1,
+                };
+                let none = (f64::INFINITY, f64::NEG_INFINITY);
+                let ranges = known.or_insert_with(|| Known::Ranges(vec![none; columns]));
+                if let Known::Ranges(ranges) = ranges {
+                    for (n, number) in numbers.into_iter().enumerate() {
+                        let column = n % ranges.len();
+                        if let Some(range) = ranges.get_mut(column)
+                            && number.is_finite()
+                        {
+                            *range = (range.0.min(number), range.1.max(number));
+                        }
                     }
                 }
             }
@@ -174,16 +200,25 @@ impl Sampler {
         // A drawn input is a test, not a load: keep it within reason.
         let count = shape.elements().filter(|&n| n <= 1 << 24)?;
         let known = self.known.get(&*spec.name).cloned();
+        let trained = self.trained.get(&*spec.name).cloned();
+        let range = |n: usize| -> Option<Range> {
+            let of = |length: usize| n.checked_rem(length);
+            let own = trained.as_ref().and_then(|t| t[of(t.len())?]);
+            own.or_else(|| match &known {
+                Some(Known::Ranges(ranges)) => Some(ranges[of(ranges.len())?]),
+                _ => None,
+            })
+        };
         macro_rules! integers {
             ($type:ty) => {{
-                let mut draw = || self.integer(known.as_ref(), greatest) as $type;
-                let elements: Vec<$type> = (0..count).map(|_| draw()).collect();
+                let mut draw = |n| self.integer(range(n), greatest) as $type;
+                let elements: Vec<$type> = (0..count).map(|n| draw(n)).collect();
                 Tensor::new(shape, elements)
             }};
         }
         macro_rules! floats {
             ($narrow:expr) => {{
-                let elements = (0..count).map(|_| $narrow(self.float(known.as_ref())));
+                let elements = (0..count).map(|n| $narrow(self.float(range(n))));
                 let elements: Vec<_> = elements.collect();
                 Tensor::new(shape, elements)
             }};
@@ -218,25 +253,24 @@ impl Sampler {
         tensor.ok()
     }
 
-    fn integer(&mut self, known: Option<&Known>, greatest: u32) -> f64 {
-        match known {
-            Some(Known::Range(least, most)) if least <= most => (least
-                + self.unit() * (most - least + 1.0))
+    fn integer(&mut self, range: Option<Range>, greatest: u32) -> f64 {
+        match range {
+            Some((least, most)) if least <= most => (least + self.unit() * (most - least + 1.0))
                 .floor()
-                .min(*most),
+                .min(most),
             _ => self.below(u64::from(greatest) + 1) as f64,
         }
     }
 
     /// Within the known range, else about standard normal. Three decimals
     /// are enough for a test, and a person can read them.
-    fn float(&mut self, known: Option<&Known>) -> f64 {
-        let number = match known {
-            Some(Known::Range(least, most)) if least < most => {
-                return significant(least + self.unit() * (most - least));
+    fn float(&mut self, range: Option<Range>) -> f64 {
+        let number = match range {
+            Some((least, most)) if least < most => {
+                return significant(least + self.unit() * (most - least)).clamp(least, most);
             }
-            Some(Known::Range(least, most)) if least == most => {
-                least * (0.5 + self.unit()) + if *least == 0.0 { self.unit() } else { 0.0 }
+            Some((least, most)) if least.total_cmp(&most).is_eq() => {
+                least * (0.5 + self.unit()) + if least == 0.0 { self.unit() } else { 0.0 }
             }
             // Irwin and Hall: twelve uniform numbers, less six.
             _ => (0..12).map(|_| self.unit()).sum::<f64>() - 6.0,
@@ -286,69 +320,4 @@ fn significant(number: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tensor::ValueKind;
-
-    fn spec(name: &str, dtype: DType, dims: Vec<Dim>) -> TensorSpec {
-        TensorSpec {
-            name: name.into(),
-            dtype,
-            dims: Some(dims),
-            optional: false,
-            has_default: false,
-            kind: ValueKind::Tensor,
-        }
-    }
-
-    #[test]
-    fn every_type_is_drawn_within_its_shape_and_again_the_same() {
-        let inputs = DType::ALL
-            .into_iter()
-            .map(|dtype| spec(dtype.name(), dtype, vec![Dim::Any, Dim::Fixed(3)]));
-        let signature = Signature {
-            inputs: inputs.collect(),
-            outputs: vec![],
-        };
-        let own = Sampler::new("seed").draw(&signature, TRIES[0]).unwrap();
-        signature.check(&own).unwrap();
-        assert!(own.iter().flatten().all(|t| **t.shape() == [1, 3]));
-        assert_eq!(
-            own,
-            Sampler::new("seed").draw(&signature, TRIES[0]).unwrap()
-        );
-        assert_ne!(
-            own,
-            Sampler::new("other").draw(&signature, TRIES[0]).unwrap()
-        );
-    }
-
-    #[test]
-    fn what_people_gave_bounds_what_is_drawn() {
-        let signature = Signature {
-            inputs: vec![
-                spec("n", DType::F32, vec![Dim::Any]),
-                spec("i", DType::I64, vec![Dim::Any]),
-                spec("s", DType::Bytes, vec![Dim::Any]),
-            ],
-            outputs: vec![],
-        };
-        let given = vec![
-            Some(Tensor::new([2], vec![10f32, 20.0]).unwrap()),
-            Some(Tensor::new([2], vec![5i64, 7]).unwrap()),
-            Some(Tensor::text([1], vec!["only".to_owned()]).unwrap()),
-        ];
-        let mut sampler = Sampler::new("seed");
-        sampler.learn(&signature, &given);
-        let mut integers = std::collections::BTreeSet::new();
-        for _ in 0..200 {
-            let own = sampler.draw(&signature, TRIES[0]).unwrap();
-            let number = |i: usize| own[i].as_ref().unwrap().to_f64().unwrap()[0];
-            assert!((10.0..=20.0).contains(&number(0)));
-            assert!((5.0..=7.0).contains(&number(1)));
-            integers.insert(number(1).to_string());
-            assert_eq!(own[2].as_ref().unwrap().strings().unwrap(), ["only"]);
-        }
-        assert_eq!(integers.len(), 3);
-    }
-}
+mod tests;

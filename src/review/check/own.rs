@@ -148,6 +148,7 @@ impl Own<'_> {
         let mut samples = Vec::new();
         if signature.has_dynamic_rows() {
             let mut sampler = Sampler::new(&self.verified.id.name);
+            sampler.keep_to(&self.verified.manifest, signature);
             for inputs in &cases {
                 sampler.learn(signature, inputs);
             }

@@ -13,7 +13,7 @@ use std::{
 use super::{Checked, Findings, Rule, Severity, own::Own, signatures};
 use crate::{
     engine::Engine,
-    repository::{self, Candidate, signature::Trust},
+    repository::{self, Candidate, Problem, VerifiedModel, signature::Trust},
     review::exercise::Loaded,
     tensor::Signature,
 };
@@ -26,6 +26,26 @@ const SMALL: u64 = 1_000_000;
 /// graphs are nested.
 const STACK: usize = 8 << 20;
 
+/// A model that was read and proved, or what is wrong with it.
+pub(super) type Read = Result<VerifiedModel, Vec<Problem>>;
+
+/// Reads the first of `candidates` while `has_time`, as long as they are
+/// small: they stay in memory until each is looked at.
+pub(super) fn read_ahead(candidates: &[Candidate], has_time: impl Fn() -> bool) -> Vec<Read> {
+    const MOST: u64 = 64_000_000;
+    let mut read = Vec::new();
+    let mut total = 0;
+    for candidate in candidates {
+        let bytes = bytes(candidate);
+        total += bytes;
+        if bytes > SMALL || total > MOST || !has_time() {
+            break;
+        }
+        read.push(repository::read(candidate));
+    }
+    read
+}
+
 /// What was learned of one model.
 #[derive(Default)]
 pub(super) struct Learned {
@@ -34,17 +54,18 @@ pub(super) struct Learned {
     pub(super) model: Option<(Checked, Signature)>,
 }
 
-/// Looks at each of `candidates`, and gives what was learned in their order.
-/// `on_model` hears of each before that.
+/// Looks at each of `candidates`, of which the first were read `ahead`, and
+/// gives what was learned in their order. `on_model` hears of each before that.
 pub(super) fn look(
     engine: &dyn Engine,
     trust: &Trust,
-    candidates: &[Candidate],
+    (candidates, ahead): (&[Candidate], Vec<Read>),
     on_model: impl FnMut(usize, usize, &str) + Send,
 ) -> Vec<Learned> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let workers = processors.min(candidates.len());
     let places: Vec<Mutex<Learned>> = candidates.iter().map(|_| Mutex::default()).collect();
+    let ahead: Vec<Mutex<Option<Read>>> = ahead.into_iter().map(|r| Mutex::new(Some(r))).collect();
     let on_model = Mutex::new(on_model);
     let (next, alone) = (AtomicUsize::new(0), RwLock::new(()));
     let work = || {
@@ -58,7 +79,9 @@ pub(super) fn look(
             let beside = small.then(|| alone.read().unwrap_or_else(PoisonError::into_inner));
             let by_itself = (!small).then(wait);
             lock(&on_model)(n, candidates.len(), &candidate.id.to_string());
-            let (learned, loaded) = one(engine, trust, candidate);
+            let read = ahead.get(n).and_then(|read| lock(read).take());
+            let read = read.unwrap_or_else(|| repository::read(candidate));
+            let (learned, loaded) = one(engine, trust, candidate, read);
             *lock(place) = learned;
             // Memory that comes back while another model is loaded would make
             // that one seem to take less.
@@ -87,9 +110,14 @@ pub(super) fn look(
 }
 
 /// What is learned of one model, and the model itself where it was loaded.
-fn one(engine: &dyn Engine, trust: &Trust, candidate: &Candidate) -> (Learned, Option<Loaded>) {
+fn one(
+    engine: &dyn Engine,
+    trust: &Trust,
+    candidate: &Candidate,
+    read: Read,
+) -> (Learned, Option<Loaded>) {
     let mut findings = Findings::default();
-    let found = match repository::read(candidate) {
+    let found = match read {
         Ok(verified) => {
             signatures::check(trust, candidate, &verified, &mut findings);
             let mut own = Own {

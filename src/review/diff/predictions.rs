@@ -132,7 +132,9 @@ fn rows(both: &mut Both<'_>, folders: &[PathBuf]) -> Result<Rows, String> {
         }
     }
     let signature = both.head.signature().clone();
+    let manifest = &both.head_model.manifest;
     let mut sampler = Sampler::new(&both.head_model.id.name);
+    sampler.keep_to(manifest, &signature);
     for (_, inputs) in &cases {
         sampler.learn(&signature, inputs);
     }
@@ -144,8 +146,13 @@ fn rows(both: &mut Both<'_>, folders: &[PathBuf]) -> Result<Rows, String> {
     if drawn.is_empty() && cases.is_empty() {
         return Err("no input is known that both take".to_owned());
     }
+    let around = match (manifest.ranges.is_empty(), cases.is_empty()) {
+        (false, _) => " within [ranges]",
+        (true, false) => " around them",
+        (true, true) => "",
+    };
     let basis = format!(
-        "{} golden cases and {} inputs drawn at random",
+        "{} golden cases and {} inputs drawn at random{around}",
         cases.len(),
         drawn.len()
     );
