@@ -61,7 +61,10 @@ pub fn idle() {
 
 /// The loop has waited, and goes on.
 pub fn awake() {
-    TURN.with_borrow_mut(|turn| turn.share.waited(Instant::now));
+    TURN.with_borrow_mut(|turn| {
+        turn.share.waited(Instant::now);
+        turn.pace.awake(Instant::now);
+    });
 }
 
 /// Rests, where there is work that would otherwise get nothing.
@@ -95,8 +98,8 @@ fn flush() -> bool {
     has_run
 }
 
-/// A request was refused for want of room: while that is so, the loop looks at
-/// the network once in a while.
+/// A request was refused for want of room: while that is so, the loop rests now
+/// and then.
 pub(super) fn refused() {
     TURN.with_borrow_mut(|turn| turn.pace.refused());
 }
@@ -108,9 +111,18 @@ pub fn round() {
 }
 
 /// Called at the start of each request, whatever it is for: where the loop
-/// has been busy for long, what has gathered runs now.
+/// has been busy for long, what has gathered runs now; where it has refused many
+/// without a wait, it rests.
 pub fn turn() {
-    let overdue = TURN.with_borrow(|turn| turn.since.is_some_and(|t| t.elapsed() > LONGEST_TURN));
+    let (overdue, rests) = TURN.with_borrow_mut(|turn| {
+        let overdue = turn.since.is_some_and(|t| t.elapsed() > LONGEST_TURN);
+        (overdue, turn.pace.asked())
+    });
+    if rests {
+        flush();
+        let rest = TURN.with_borrow_mut(|turn| turn.pace.owed(Instant::now()));
+        std::thread::sleep(rest);
+    }
     if overdue {
         flush();
         // A loop that is never idle rests here.

@@ -30,22 +30,19 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1000, help="connections of a round, of each kind")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the median is shown")
     arguments = parser.parse_args()
-    print("| certificate | callers show one | no TLS, µs | whole, µs | resumed, µs | resumed to whole, beyond no TLS |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| certificate | no TLS, µs | whole, µs | resumed, µs | resumed to whole, beyond no TLS |")
+    print("| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for name, options in KEYS.items():
-            for mutual in (False, True):
-                print(row(Path(folder), name, options, mutual, arguments), flush=True)
+            print(row(Path(folder), name, options, arguments), flush=True)
 
 
-def row(folder: Path, name: str, options: list[str], mutual: bool, arguments: argparse.Namespace) -> str:
+def row(folder: Path, name: str, options: list[str], arguments: argparse.Namespace) -> str:
     certificate, key = folder / "cert.pem", folder / "key.pem"
     command = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost", *options]
     command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True)
     flags = ["--tls-cert", str(certificate), "--tls-key", str(key)]
-    if mutual:
-        flags += ["--tls-client-ca", str(certificate)]
     # Health is answered without TLS there.
     management = systems.free_port()
     flags += ["--management-listen", f"127.0.0.1:{management}"]
@@ -56,8 +53,6 @@ def row(folder: Path, name: str, options: list[str], mutual: bool, arguments: ar
         ready.wait()
         plain.wait()
         context = ssl.create_default_context(cafile=str(certificate))
-        if mutual:
-            context.load_cert_chain(certificate, key)
         session = ask(server.port, context, None).session
         found = {"no TLS": [], "whole": [], "resumed": []}
         for _ in range(arguments.rounds):
@@ -70,8 +65,7 @@ def row(folder: Path, name: str, options: list[str], mutual: bool, arguments: ar
         plain.stop()
     none, whole, resumed = (statistics.median(each) for each in found.values())
     ratio = (resumed - none) / (whole - none)
-    shows = "yes" if mutual else "no"
-    return f"| {name} | {shows} | {none:.0f} | {whole:.0f} | {resumed:.0f} | {ratio:.2f} |"
+    return f"| {name} | {none:.0f} | {whole:.0f} | {resumed:.0f} | {ratio:.2f} |"
 
 
 def ask(port: int, context: ssl.SSLContext | None, session: ssl.SSLSession | None) -> ssl.SSLSocket | None:

@@ -1,6 +1,8 @@
 """Who may come in, as curl, requests, tritonclient and grpcio find it: TLS, certificates of callers, keys."""
 
 import json
+import socket
+import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +100,28 @@ def doors(tmp_path_factory, root):
     ]
     with Server(root / "models", *flags) as server:
         yield Doors(server.address.replace("127.0.0.1", "localhost"), authority, own, keys)
+
+
+def test_who_comes_again_needs_no_whole_handshake(doors):
+    context = ssl.create_default_context(cafile=str(doors.authority.certificate))
+    context.load_cert_chain(doors.own.certificate, doors.own.key)
+
+    def ask(session):
+        port = int(doors.address.rpartition(":")[2])
+        with (
+            socket.create_connection(("127.0.0.1", port), 60) as connection,
+            context.wrap_socket(connection, server_hostname="localhost", session=session) as wrapped,
+        ):
+            wrapped.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            answer = b""
+            while piece := wrapped.recv(4096):
+                answer += piece
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            return wrapped.session_reused, wrapped.session
+
+    is_resumed, session = ask(None)
+    assert not is_resumed
+    assert ask(session)[0]
 
 
 def curl(doors: Doors, path: str, *arguments) -> tuple[int, str, str]:
