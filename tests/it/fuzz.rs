@@ -6,22 +6,24 @@ mod targets;
 
 use std::{fs, path::Path};
 
-/// For each file of the corpus.
-const NEAR: u64 = 300;
+/// What is near to the files of a corpus, in all; at least a few for each, and
+/// at most [`MOST`].
+const NEAR: usize = 4_000;
+const MOST: usize = 300;
 
 fn replay(name: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
-    let mut count = 0;
-    for file in fs::read_dir(folder.join(name)).unwrap() {
-        let bytes = fs::read(file.unwrap().path()).unwrap();
+    let files = fs::read_dir(folder.join(name)).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    assert!(files.len() > 2, "the corpus of {name} is missing");
+    for file in &files {
+        let bytes = fs::read(file).unwrap();
         target(&bytes);
-        count += 1;
         let mut state = 0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64;
-        for _ in 0..NEAR {
+        for _ in 0..(NEAR / files.len()).clamp(3, MOST) {
             target(&near(&bytes, &mut state));
         }
     }
-    assert!(count > 2, "the corpus of {name} is missing");
 }
 
 /// `bytes` with a few of them changed, taken out, put in or doubled.
