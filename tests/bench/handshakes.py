@@ -53,7 +53,7 @@ def row(folder: Path, name: str, options: list[str], arguments: argparse.Namespa
         ready.wait()
         plain.wait()
         context = ssl.create_default_context(cafile=str(certificate))
-        session = ask(server.port, context, None).session
+        session = ask(server.port, context, None)
         found = {"no TLS": [], "whole": [], "resumed": []}
         for _ in range(arguments.rounds):
             many = arguments.connections
@@ -68,8 +68,8 @@ def row(folder: Path, name: str, options: list[str], arguments: argparse.Namespa
     return f"| {name} | {none:.0f} | {whole:.0f} | {resumed:.0f} | {ratio:.2f} |"
 
 
-def ask(port: int, context: ssl.SSLContext | None, session: ssl.SSLSession | None) -> ssl.SSLSocket | None:
-    """Asks on a connection of its own; resumes `session` where there is one."""
+def ask(port: int, context: ssl.SSLContext | None, session: ssl.SSLSession | None) -> ssl.SSLSession | None:
+    """Asks on a connection of its own, which resumes `session` where there is one; gives its own."""
     with socket.create_connection(("127.0.0.1", port), 30) as connection:
         if context is None:
             exchange(connection)
@@ -78,7 +78,8 @@ def ask(port: int, context: ssl.SSLContext | None, session: ssl.SSLSession | Non
             exchange(wrapped)
             if wrapped.session_reused != (session is not None):
                 raise systems.ServerFailed("a session was not resumed, or one was that nobody asked for")
-            return wrapped
+            # Not after the end, when there is none.
+            return wrapped.session
 
 
 def exchange(connection: socket.socket) -> None:
