@@ -48,6 +48,10 @@ pub(super) const LAST_MOMENT: Duration = Duration::from_millis(500);
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// The largest frame of HTTP/2: as much as is read at once over HTTP/1. Frames
+/// of 16 KiB, the least that there is, take a read for each half.
+const FRAME: u32 = 64 << 10;
+
 /// Serves one connection to its end. Its receiver of `closing` is what the
 /// drain waits for.
 pub(super) async fn carry(arrival: Arrival, service: impl Answers, open: Open) {
@@ -163,6 +167,7 @@ fn builder(streams: Streams, is_http2: bool, limits: &Limits) -> Builder<Streams
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
         .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
+        .max_frame_size(FRAME)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     builder
