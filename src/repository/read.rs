@@ -84,7 +84,9 @@ pub fn read_trusted(candidate: &Candidate, trust: &Trust) -> Result<VerifiedMode
     let graph = files.iter().find(|(path, _)| path == own);
     let mut external = Vec::new();
     let mut about = Outline::default();
-    if let Some((_, graph)) = graph {
+    // Of bytes that are not the model's, nothing more needs to be said.
+    let is_own = known.get(own) == Some(&manifest.graph().sha256);
+    if let Some((_, graph)) = graph.filter(|_| is_own) {
         match outline(graph) {
             Ok(outline) => {
                 stamp(&graph_file, manifest, &outline, &mut problems);
