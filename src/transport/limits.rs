@@ -16,7 +16,7 @@ pub struct Limits {
     /// The longest that a body may take to arrive.
     pub body_timeout: Duration,
     /// How many times its own size a compressed body may become, where that is
-    /// more than [`FLOOR`].
+    /// more than 8 MiB.
     pub ratio: usize,
     /// The most elements of one tensor.
     pub elements: usize,
