@@ -14,6 +14,7 @@ mod background;
 mod batch;
 mod beyond;
 pub mod client;
+mod effort;
 pub mod event_loop;
 mod instance;
 mod lane;

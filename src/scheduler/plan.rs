@@ -1,12 +1,13 @@
 //! How one model is scheduled: what its owner set, and what a measurement at
 //! warm-up chose.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::{
     background::Background,
+    effort::Effort,
     request::rows,
     settings::{Placement, Settings},
     waiting::Room,
@@ -134,7 +135,7 @@ impl Plan {
         intra_threads: usize,
     ) -> Result<Self, EngineError> {
         let run = match samples.first() {
-            Some(sample) => Some(time(session, sample)?),
+            Some(sample) => Some(time(session, sample, intra_threads)?),
             None => None,
         };
         let (placement, placement_reason) = place(settings.placement, run);
@@ -149,7 +150,7 @@ impl Plan {
             (Batching::On, Some(size)) => size.max(1),
             (Batching::On, None) => {
                 let longest = if inline { INLINE_BATCH } else { Duration::MAX };
-                best_batch(session, samples, longest)?
+                best_batch(session, samples, longest, intra_threads)?
             }
         };
         if batching == Batching::On && max_batch_size == 1 {
@@ -208,15 +209,19 @@ fn place(wanted: Placement, run: Option<Duration>) -> (Placement, String) {
 }
 
 /// The median time of a few runs of `inputs`, after one that is not counted.
-fn time(session: &mut dyn Session, inputs: &Inputs) -> Result<Duration, EngineError> {
+fn time(
+    session: &mut dyn Session,
+    inputs: &Inputs,
+    threads: usize,
+) -> Result<Duration, EngineError> {
     const RUNS: usize = 9;
     session.run(inputs)?;
     let mut times = Vec::with_capacity(RUNS);
-    let started = Instant::now();
-    while times.len() < RUNS && (times.is_empty() || started.elapsed() < MEASURING / 4) {
-        let start = Instant::now();
+    let started = Effort::start(threads);
+    while times.len() < RUNS && (times.is_empty() || !started.is_beyond(MEASURING / 4)) {
+        let start = Effort::start(threads);
         session.run(inputs)?;
-        times.push(start.elapsed());
+        times.push(start.spent());
     }
     times.sort_unstable();
     Ok(times[times.len() / 2])
@@ -327,18 +332,19 @@ fn best_batch(
     session: &mut dyn Session,
     samples: &[Inputs],
     longest: Duration,
+    threads: usize,
 ) -> Result<usize, EngineError> {
     let Some(row) = single_rows(samples).into_iter().next() else {
         return Ok(1);
     };
-    let started = Instant::now();
+    let started = Effort::start(threads);
     let mut measured: Vec<(usize, f64)> = Vec::new();
     let mut size = 1;
-    while size <= LARGEST_BATCH && (size == 1 || started.elapsed() < MEASURING) {
+    while size <= LARGEST_BATCH && (size == 1 || !started.is_beyond(MEASURING)) {
         let Some(batch) = join(&vec![row.clone(); size]) else {
             break;
         };
-        let run = time(session, &batch)?;
+        let run = time(session, &batch, threads)?;
         if size > 1 && run > longest {
             break;
         }
