@@ -97,7 +97,7 @@ def cpu(matrix: Matrix, x: float, y: float) -> list[str]:
     for place, (system, value) in enumerate(found.items()):
         if value is None:
             continue
-        top = y + 52 + place * 42
+        top = y + 52 + place * 36
         length = 250 * value / largest
         parts += [
             label(x, top + 16, SHORT[system]),
