@@ -46,9 +46,7 @@ impl Fingerprint {
         folder.is_dir().hash(&mut hasher);
         Self(hasher.finish())
     }
-}
 
-impl Fingerprint {
     /// The same, seen when trust had been renewed so often: what failed by one
     /// may hold by another.
     pub(super) fn under(self, renewals: u64) -> Self {
